@@ -1,0 +1,89 @@
+//! The only rooms that change a host, one for each kind of thing in the kernel.
+//!
+//! Each room carries out one kind of [`Step`], takes it back, and can tell whether it is there. Callers are
+//! [`engine`](crate::engine) and [`recover`](crate::recover) alone. What was written is read back: a call that
+//! returned success is a belief, the kernel's own listing is a fact.
+
+use std::fmt;
+
+use crate::plan::{Evidence, Step};
+
+/// What went wrong in a room, with the object, the call and a way on.
+#[derive(Debug, thiserror::Error)]
+#[error("{object}: {call} failed: {source}")]
+pub struct KernelError {
+    /// The object touched: an interface, a path, a process.
+    pub object: String,
+    /// The system call, netlink message or file operation.
+    pub call: &'static str,
+    /// The reason the kernel gave.
+    pub source: std::io::Error,
+    /// What a person can do about it.
+    pub hint: Option<String>,
+}
+
+impl KernelError {
+    /// An error of one call on one object.
+    pub fn new(object: impl Into<String>, call: &'static str, source: impl Into<std::io::Error>) -> Self {
+        Self { object: object.into(), call, source: source.into(), hint: None }
+    }
+
+    /// The same error with a way on.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// What is held open while a step is active; dropping it ends what hangs on it.
+///
+/// Faults that live in the worker (queues, owner tables, unlinked files, repeating threads) are a hold; faults that
+/// live in the kernel alone (qdiscs, stopped processes) may have one only to measure themselves.
+pub trait Hold: Send + fmt::Debug {
+    /// What the step was measured to do so far.
+    fn evidence(&self) -> Evidence;
+}
+
+/// How an undo ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reverted {
+    /// It was there and is gone.
+    Undone,
+    /// It was not there: its step never ran, or it was undone before.
+    Absent,
+    /// Somebody else changed the value since; it was left as it is, and this says what was found.
+    Superseded(String),
+}
+
+/// Writes an amended step to the journal, durably, before a step that chooses new victims while it is active acts on
+/// them.
+pub type Amend<'a> = dyn Fn(&Step) -> Result<(), std::io::Error> + Send + Sync + 'a;
+
+/// The host, as far as steps can change it. The real one and the fake one
+/// are rooms of this folder.
+pub trait Kernel: Send + Sync {
+    /// Carries a step out and reads back that it took.
+    ///
+    /// # Errors
+    /// With the call that failed; whatever part of the step was done may remain, and `revert` takes it back.
+    fn apply(&self, step: &Step, amend: std::sync::Arc<Amend<'static>>) -> Result<Option<Box<dyn Hold>>, KernelError>;
+
+    /// Takes a step back: idempotent, safe if it never ran, and never over somebody else's newer value.
+    ///
+    /// # Errors
+    /// With the call that failed; the caller tries again, and after some tries calls the fault stuck.
+    fn revert(&self, step: &Step) -> Result<Reverted, KernelError>;
+
+    /// Whether anything of the step is still there.
+    ///
+    /// # Errors
+    /// With the call that could not look.
+    fn is_present(&self, step: &Step) -> Result<bool, KernelError>;
+
+    /// What a step without a hold is measured to do, by looking at the kernel.
+    ///
+    /// # Errors
+    /// With the call that could not look.
+    fn measure(&self, step: &Step) -> Result<Evidence, KernelError>;
+}

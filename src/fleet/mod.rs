@@ -1,0 +1,1 @@
+//! How agents are reached; the in-process agent of `run`.

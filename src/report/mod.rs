@@ -1,0 +1,1 @@
+//! Reports, one file a format, made from a run's journal alone.

@@ -1,0 +1,167 @@
+//! The run's journal: one JSON object a line, appended from the run's first moment. A report, and a second judgement,
+//! need nothing else.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use faultline_agent::identity::FaultId;
+use faultline_agent::plan::{Evidence, Plan};
+
+use crate::experiment::document::Experiment;
+use crate::hypothesis::verdict::{ObjectiveVerdict, RunVerdict};
+use crate::signals::sample::Sample;
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Entry {
+    /// Seconds since the run began.
+    pub at: f64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// The states of a run, in the design's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// Nothing has happened yet.
+    Planned,
+    /// The baseline is taken and judged.
+    Steady,
+    /// A fault is being applied.
+    Injecting,
+    /// The fault is applied; its effect is not proven yet.
+    Biting,
+    /// The fault acts; the signals are watched.
+    Watching,
+    /// The fault is being undone.
+    Undoing,
+    /// Undone and verified; waiting for the signals to be steady again.
+    Recovering,
+    /// Finished.
+    Judged,
+}
+
+/// What can happen in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// The run began.
+    Started(Box<Started>),
+    /// The run entered a state.
+    State {
+        /// Which.
+        state: RunState,
+        /// Why, where that is not plain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<String>,
+    },
+    /// A service of the run changed.
+    Service {
+        /// Its name.
+        name: String,
+        /// What became of it: `up after 120 ms`, `exited with code 1`, `taken down`.
+        change: String,
+    },
+    /// A sample was taken.
+    Sample(Sample),
+    /// A fault was planned.
+    Planned {
+        /// The name of the target in the document, or `host`.
+        target: String,
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// A fault is in place.
+    Injected {
+        /// Which.
+        fault: FaultId,
+        /// From the command to the last step in place, in seconds.
+        took: f64,
+    },
+    /// A fault could not be put in place; what was done of it was undone.
+    InjectionFailed {
+        /// Which.
+        fault: FaultId,
+        /// Why, with its hint.
+        reason: String,
+    },
+    /// What a fault was measured to do.
+    Evidence {
+        /// Which.
+        fault: FaultId,
+        /// The measures.
+        evidence: Evidence,
+    },
+    /// A fault was undone, or could not be.
+    Undone {
+        /// Which.
+        fault: FaultId,
+        /// One line a step: what was found and done.
+        steps: Vec<UndoneStep>,
+        /// Whether the host was seen to be as before.
+        verified: bool,
+        /// How long it took, in seconds.
+        took: f64,
+    },
+    /// A guardrail was breached.
+    Breached {
+        /// The guardrail, judged.
+        guardrail: Box<ObjectiveVerdict>,
+    },
+    /// Somebody or something ended the run early.
+    Stopped {
+        /// Who or what: `interrupted (SIGINT)`, `halted: reason`.
+        by: String,
+    },
+    /// Everything was steady again, so many seconds after the undo.
+    Recovered {
+        /// Seconds since the last undo.
+        after: f64,
+    },
+    /// The objectives, judged.
+    Judged {
+        /// Each objective in each phase.
+        objectives: Vec<ObjectiveVerdict>,
+    },
+    /// The run ended.
+    Finished {
+        /// Its verdict.
+        verdict: RunVerdict,
+        /// In one sentence, why.
+        because: String,
+    },
+}
+
+/// How a run began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Started {
+    /// The run's id.
+    pub run: String,
+    /// The program's version.
+    pub version: String,
+    /// The host's name and kernel.
+    pub host: String,
+    /// The wall clock at the start, RFC 3339; everything else counts seconds from here.
+    pub time: String,
+    /// The seed that the run uses.
+    pub seed: u64,
+    /// The document as parsed, after `--set`.
+    pub experiment: Experiment,
+    /// The file that it came from.
+    pub file: String,
+}
+
+/// One step, undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UndoneStep {
+    /// What undo does.
+    pub step: String,
+    /// How it ended: `undone`, `was absent`, `left: somebody changed it`, or the error.
+    pub outcome: String,
+    /// Whether it is certain that nothing is left of it.
+    pub clean: bool,
+}

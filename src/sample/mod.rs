@@ -1,0 +1,1 @@
+//! The sample service `shop`, to try experiments on.

@@ -1,0 +1,1 @@
+//! Whom a fault meets: selectors, blast radius, seeded choice.
