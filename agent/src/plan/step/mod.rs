@@ -72,6 +72,7 @@ steps! {
     /// Inodes of a file system taken by empty files in a scratch folder.
     InodeFill,
 }
+#[allow(unused_imports, reason = "the kernel dispatches by it")]
 pub(crate) use for_each_kind_of_step;
 
 impl Step {
