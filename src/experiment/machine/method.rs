@@ -1,0 +1,83 @@
+//! The method of an experiment as the machine walks through it.
+
+use std::time::Duration;
+
+use crate::experiment::document::{Inject, MethodStep, Spec};
+
+/// The number of a fault in the method, in the order of the document, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FaultNumber(pub usize);
+
+/// One stage of a method.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Stage {
+    /// Watch for so long.
+    Observe(Duration),
+    /// Inject these together, each for its time.
+    Inject(Vec<(FaultNumber, Duration)>),
+}
+
+/// What is done, stage by stage, and how long recovery may take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Method {
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) recovery: Duration,
+}
+
+impl Method {
+    /// The method of a document. Neighbouring observations become one.
+    pub fn of(spec: &Spec) -> Self {
+        let mut stages: Vec<Stage> = Vec::new();
+        let mut next = 0;
+        let mut number = |inject: &Inject| {
+            next += 1;
+            (FaultNumber(next - 1), inject.lasts.duration())
+        };
+        for step in &spec.method {
+            match (step, stages.last_mut()) {
+                (MethodStep::Observe(more), Some(Stage::Observe(so_far))) => {
+                    *so_far = so_far.saturating_add(more.duration());
+                }
+                (MethodStep::Observe(lasts), _) => stages.push(Stage::Observe(lasts.duration())),
+                (MethodStep::Inject(inject), _) => stages.push(Stage::Inject(vec![number(inject)])),
+                (MethodStep::Together(injects), _) => {
+                    stages.push(Stage::Inject(injects.iter().map(&mut number).collect()));
+                }
+            }
+        }
+        Self { stages, recovery: spec.recovery.within.duration() }
+    }
+
+    /// How many faults it has.
+    pub fn faults(&self) -> usize {
+        self.stages.iter().map(|stage| if let Stage::Inject(faults) = stage { faults.len() } else { 0 }).sum()
+    }
+
+    /// The injections of a document in the order of their numbers.
+    pub fn injections(spec: &Spec) -> Vec<&Inject> {
+        spec.method
+            .iter()
+            .flat_map(|step| match step {
+                MethodStep::Observe(_) => [].iter(),
+                MethodStep::Inject(inject) => std::slice::from_ref(inject).iter(),
+                MethodStep::Together(injects) => injects.iter(),
+            })
+            .collect()
+    }
+
+    /// How long the method takes when nothing goes wrong, recovery left out.
+    pub fn lasts(&self) -> Duration {
+        self.stages
+            .iter()
+            .map(|stage| match stage {
+                Stage::Observe(lasts) => *lasts,
+                Stage::Inject(faults) => faults.iter().map(|(_, lasts)| *lasts).max().unwrap_or_default(),
+            })
+            .fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// Whether a later stage injects.
+    pub(crate) fn injects_after(&self, stage: usize) -> bool {
+        self.stages.iter().skip(stage + 1).any(|stage| matches!(stage, Stage::Inject(_)))
+    }
+}

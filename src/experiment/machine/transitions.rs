@@ -1,0 +1,335 @@
+//! The transitions. One function an event; each says in which states it is legal.
+
+use std::time::Duration;
+
+use super::method::Stage;
+use super::{Command, Ending, Event, FaultNumber, Illegal, Life, State, Steadiness, Stop, Timer};
+use crate::run::journal::RunState;
+
+/// What a run does next when something happens.
+///
+/// # Errors
+/// [`Illegal`] if the event makes no sense in the state.
+pub fn step(state: State, event: Event) -> Result<(State, Vec<Command>), Illegal> {
+    let mut walk = Walk { state, commands: Vec::new() };
+    let legal = match &event {
+        Event::Started => walk.started(),
+        Event::Baseline(steadiness) => walk.baseline(steadiness),
+        Event::Elapsed(Timer::Observe) => walk.observed(),
+        Event::Elapsed(Timer::Fault(fault)) => walk.fault_elapsed(*fault),
+        Event::Elapsed(Timer::Recovery) => walk.recovery_elapsed(),
+        Event::Injected(fault) => walk.injected(*fault),
+        Event::InjectionFailed { fault, reason, verified } => walk.injection_failed(*fault, reason, *verified),
+        Event::Bites(fault) => walk.bites(*fault),
+        Event::NoEffect { fault, reason } => walk.no_effect(*fault, reason),
+        Event::Undone { fault, verified } => walk.undone(*fault, *verified),
+        Event::Recovered => walk.recovered(),
+        Event::Breached(guardrail) => walk.end(Ending::Aborted(guardrail.clone())),
+        Event::Stopped(Stop::Interrupted(by)) => walk.end(Ending::Interrupted(by.clone())),
+        Event::Stopped(Stop::Halted(by) | Stop::Broken(by)) => walk.end(Ending::Aborted(by.clone())),
+    };
+    if legal { Ok((walk.state, walk.commands)) } else { Err(Illegal { state: walk.state.run, event }) }
+}
+
+/// One transition under way.
+struct Walk {
+    state: State,
+    commands: Vec<Command>,
+}
+
+impl Walk {
+    fn is(&self, states: &[RunState]) -> bool {
+        states.contains(&self.state.run)
+    }
+
+    fn faulty(&self) -> bool {
+        self.is(&[RunState::Injecting, RunState::Biting, RunState::Watching, RunState::Undoing])
+    }
+
+    fn started(&mut self) -> bool {
+        if !self.is(&[RunState::Planned]) {
+            return false;
+        }
+        self.state.run = RunState::Steady;
+        match self.state.method.stages.first() {
+            Some(Stage::Observe(lasts)) => self.commands.push(Command::Start(Timer::Observe, *lasts)),
+            _ => self.commands.push(Command::JudgeBaseline),
+        }
+        true
+    }
+
+    fn baseline(&mut self, steadiness: &Steadiness) -> bool {
+        if !self.is(&[RunState::Steady]) {
+            return false;
+        }
+        match steadiness {
+            Steadiness::Shown => {
+                if matches!(self.state.method.stages.first(), Some(Stage::Observe(_))) {
+                    self.state.stage += 1;
+                }
+                self.enter_stage();
+            }
+            Steadiness::NotShown(because) => {
+                self.state.ending = Some(Ending::Refused(because.clone()));
+                self.judge();
+            }
+        }
+        true
+    }
+
+    /// Begins the stage at which the run now is, or recovery when nothing is left to inject.
+    fn enter_stage(&mut self) {
+        let stage = self.state.stage;
+        match self.state.method.stages.get(stage).cloned() {
+            Some(Stage::Inject(faults)) => {
+                self.state.run = RunState::Injecting;
+                for (fault, _) in faults {
+                    self.state.faults.insert(fault, Life::Requested);
+                    self.commands.push(Command::Inject(fault));
+                }
+            }
+            Some(Stage::Observe(lasts)) if self.state.method.injects_after(stage) => {
+                self.state.run = RunState::Watching;
+                self.commands.push(Command::Start(Timer::Observe, lasts));
+            }
+            rest => {
+                let observe = match rest {
+                    Some(Stage::Observe(lasts)) => Some(lasts),
+                    _ => None,
+                };
+                self.recover(observe);
+            }
+        }
+    }
+
+    fn recover(&mut self, observe: Option<Duration>) {
+        self.state.run = RunState::Recovering;
+        self.state.observed = observe.is_none();
+        self.commands.push(Command::Start(Timer::Recovery, self.state.method.recovery));
+        if let Some(lasts) = observe {
+            self.commands.push(Command::Start(Timer::Observe, lasts));
+        }
+        self.commands.push(Command::AwaitRecovery);
+    }
+
+    fn judge(&mut self) {
+        self.state.run = RunState::Judged;
+        self.commands.push(Command::Judge);
+    }
+
+    fn observed(&mut self) -> bool {
+        match self.state.run {
+            RunState::Steady => self.commands.push(Command::JudgeBaseline),
+            RunState::Watching if !self.anything_live() => {
+                self.state.stage += 1;
+                self.enter_stage();
+            }
+            RunState::Recovering => {
+                self.state.observed = true;
+                if self.state.recovered.is_some() {
+                    self.judge();
+                }
+            }
+            // The timer of an observation between faults, cut short by a stop.
+            RunState::Undoing | RunState::Judged => return self.state.ending.is_some(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn lasts(&self, fault: FaultNumber) -> Option<Duration> {
+        self.state.method.stages.iter().find_map(|stage| match stage {
+            Stage::Inject(faults) => faults.iter().find(|(number, _)| *number == fault).map(|(_, lasts)| *lasts),
+            Stage::Observe(_) => None,
+        })
+    }
+
+    fn injected(&mut self, fault: FaultNumber) -> bool {
+        if !self.faulty() || self.state.faults.get(&fault) != Some(&Life::Requested) {
+            return false;
+        }
+        self.state.injected.push(fault);
+        self.state.faults.insert(fault, Life::Active { bites: false });
+        if self.state.ending.is_some() {
+            self.undo(fault);
+            return true;
+        }
+        if let Some(lasts) = self.lasts(fault) {
+            self.commands.push(Command::Start(Timer::Fault(fault), lasts));
+        }
+        if !self.any(|life| life == Life::Requested) && self.is(&[RunState::Injecting]) {
+            self.state.run = RunState::Biting;
+            self.watch_if_everything_bites();
+        }
+        true
+    }
+
+    fn injection_failed(&mut self, fault: FaultNumber, reason: &str, verified: bool) -> bool {
+        if !self.faulty() || self.state.faults.get(&fault) != Some(&Life::Requested) {
+            return false;
+        }
+        self.state.faults.insert(fault, Life::Gone);
+        if !verified {
+            self.state.left_behind.push(fault);
+        }
+        self.end(Ending::Invalid(reason.to_owned()))
+    }
+
+    fn bites(&mut self, fault: FaultNumber) -> bool {
+        match self.state.faults.get(&fault) {
+            Some(Life::Active { .. }) => {
+                self.state.faults.insert(fault, Life::Active { bites: true });
+                self.note_bite(fault);
+                self.watch_if_everything_bites();
+            }
+            // The last measure of a fault is taken while it is being undone.
+            Some(Life::Undoing) => self.note_bite(fault),
+            _ => return false,
+        }
+        true
+    }
+
+    fn note_bite(&mut self, fault: FaultNumber) {
+        if !self.state.bit.contains(&fault) {
+            self.state.bit.push(fault);
+        }
+    }
+
+    fn watch_if_everything_bites(&mut self) {
+        if self.is(&[RunState::Biting]) && !self.any(|life| life == Life::Active { bites: false }) {
+            self.state.run = RunState::Watching;
+        }
+    }
+
+    fn no_effect(&mut self, fault: FaultNumber, reason: &str) -> bool {
+        match self.state.faults.get(&fault) {
+            Some(Life::Active { .. }) => self.end(Ending::Invalid(reason.to_owned())),
+            _ => false,
+        }
+    }
+
+    fn fault_elapsed(&mut self, fault: FaultNumber) -> bool {
+        match self.state.faults.get(&fault) {
+            Some(Life::Active { .. }) => {
+                self.undo(fault);
+                if !self.any(|life| matches!(life, Life::Requested | Life::Active { .. })) {
+                    self.state.run = RunState::Undoing;
+                }
+                true
+            }
+            // The timer of a fault that a stop undid earlier.
+            Some(Life::Undoing | Life::Gone) => true,
+            _ => false,
+        }
+    }
+
+    fn undo(&mut self, fault: FaultNumber) {
+        self.state.faults.insert(fault, Life::Undoing);
+        self.commands.push(Command::Undo(fault));
+    }
+
+    fn undone(&mut self, fault: FaultNumber, verified: bool) -> bool {
+        if self.state.faults.get(&fault) != Some(&Life::Undoing) {
+            return false;
+        }
+        self.state.faults.insert(fault, Life::Gone);
+        if !verified {
+            self.state.left_behind.push(fault);
+        }
+        if !self.state.bit.contains(&fault) && self.state.ending.is_none() {
+            let reason = format!("fault {} ran its whole time without any effect that could be measured", fault.0 + 1);
+            return self.end(Ending::Invalid(reason));
+        }
+        self.go_on_if_nothing_lives();
+        true
+    }
+
+    fn go_on_if_nothing_lives(&mut self) {
+        if self.anything_live() {
+            return;
+        }
+        let stopped = self.state.ending.is_some() || !self.state.left_behind.is_empty();
+        match (&self.state.ending, stopped) {
+            // Whoever interrupts wants to leave; what was injected is undone, and that is said.
+            (Some(Ending::Interrupted(_)), _) => self.judge(),
+            (_, true) if self.state.injected.is_empty() => self.judge(),
+            (_, true) => self.recover(None),
+            (_, false) => {
+                self.state.stage += 1;
+                self.enter_stage();
+            }
+        }
+    }
+
+    fn recovered(&mut self) -> bool {
+        if !self.is(&[RunState::Recovering]) {
+            return false;
+        }
+        if self.state.recovered.is_none() {
+            self.state.recovered = Some(true);
+        }
+        if self.state.observed {
+            self.judge();
+        }
+        true
+    }
+
+    fn recovery_elapsed(&mut self) -> bool {
+        match self.state.run {
+            RunState::Recovering => {
+                if self.state.recovered.is_none() {
+                    self.state.recovered = Some(false);
+                    self.judge();
+                }
+                true
+            }
+            RunState::Judged => true,
+            _ => false,
+        }
+    }
+
+    /// Ends the run early. The first reason stays.
+    fn end(&mut self, ending: Ending) -> bool {
+        match self.state.run {
+            RunState::Judged => return false,
+            RunState::Planned | RunState::Steady => {
+                self.state.ending.get_or_insert(match ending {
+                    Ending::Aborted(reason) => Ending::Refused(reason),
+                    other => other,
+                });
+                self.judge();
+            }
+            RunState::Recovering => {
+                // Everything is undone already: whoever stops a run here ends the wait for recovery.
+                self.state.ending.get_or_insert(ending);
+                self.judge();
+            }
+            _ => {
+                self.state.ending.get_or_insert(ending);
+                let active: Vec<_> = self
+                    .live()
+                    .filter(|(_, life)| matches!(life, Life::Active { .. }))
+                    .map(|(fault, _)| fault)
+                    .collect();
+                for fault in active {
+                    self.undo(fault);
+                }
+                self.state.run = RunState::Undoing;
+                self.go_on_if_nothing_lives();
+            }
+        }
+        true
+    }
+
+    fn live(&self) -> impl Iterator<Item = (FaultNumber, Life)> {
+        self.state.faults.iter().map(|(fault, life)| (*fault, *life)).filter(|(_, life)| *life != Life::Gone)
+    }
+
+    fn any(&self, wanted: impl Fn(Life) -> bool) -> bool {
+        self.live().any(|(_, life)| wanted(life))
+    }
+
+    fn anything_live(&self) -> bool {
+        self.any(|_| true)
+    }
+}
