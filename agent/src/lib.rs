@@ -11,7 +11,9 @@
 
 pub mod facts;
 pub mod fault;
+pub mod halt;
 pub mod identity;
 pub mod kernel;
 pub mod plan;
+pub mod state;
 pub mod units;

@@ -4,9 +4,15 @@
 //! [`engine`](crate::engine) and [`recover`](crate::recover) alone. What was written is read back: a call that
 //! returned success is a belief, the kernel's own listing is a fact.
 
+mod host;
+mod pending;
+
 use std::fmt;
+use std::sync::Arc;
 
 use crate::plan::{Evidence, Step};
+
+pub use host::HostKernel;
 
 /// What went wrong in a room, with the object, the call and a way on.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +26,26 @@ pub struct KernelError {
     pub source: std::io::Error,
     /// What a person can do about it.
     pub hint: Option<String>,
+    gone: bool,
 }
 
 impl KernelError {
     /// An error of one call on one object.
     pub fn new(object: impl Into<String>, call: &'static str, source: impl Into<std::io::Error>) -> Self {
-        Self { object: object.into(), call, source: source.into(), hint: None }
+        Self { object: object.into(), call, source: source.into(), hint: None, gone: false }
+    }
+
+    /// The same error, saying that the object which held everything of the step is no more: a network namespace in
+    /// which nobody is left, a file system that was unmounted. Whatever the step did went with it.
+    #[must_use]
+    pub fn gone(mut self) -> Self {
+        self.gone = true;
+        self
+    }
+
+    /// Whether the object that held everything of the step is no more, so that there is nothing left to undo.
+    pub fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// The same error with a way on.
@@ -67,7 +87,7 @@ pub trait Kernel: Send + Sync {
     ///
     /// # Errors
     /// With the call that failed; whatever part of the step was done may remain, and `revert` takes it back.
-    fn apply(&self, step: &Step, amend: std::sync::Arc<Amend<'static>>) -> Result<Option<Box<dyn Hold>>, KernelError>;
+    fn apply(&self, step: &Step, amend: Arc<Amend<'static>>) -> Result<Option<Box<dyn Hold>>, KernelError>;
 
     /// Takes a step back: idempotent, safe if it never ran, and never over somebody else's newer value.
     ///
@@ -86,4 +106,32 @@ pub trait Kernel: Send + Sync {
     /// # Errors
     /// With the call that could not look.
     fn measure(&self, step: &Step) -> Result<Evidence, KernelError>;
+}
+
+/// What a room does with its own kind of step; implemented on the step's data, in the room's file. The four calls are
+/// those of [`Kernel`], under the same laws.
+pub trait Room {
+    /// Carries it out and reads back that it took.
+    ///
+    /// # Errors
+    /// As [`Kernel::apply`].
+    fn apply(&self, amend: Arc<Amend<'static>>) -> Result<Option<Box<dyn Hold>>, KernelError>;
+
+    /// Takes it back: idempotent, safe if it never ran, and never over somebody else's newer value.
+    ///
+    /// # Errors
+    /// As [`Kernel::revert`].
+    fn revert(&self) -> Result<Reverted, KernelError>;
+
+    /// Whether anything of it is still there.
+    ///
+    /// # Errors
+    /// As [`Kernel::is_present`].
+    fn is_present(&self) -> Result<bool, KernelError>;
+
+    /// What it is measured to do, by looking at the kernel.
+    ///
+    /// # Errors
+    /// As [`Kernel::measure`].
+    fn measure(&self) -> Result<Evidence, KernelError>;
 }
