@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::flags::Global;
 use crate::sample::checkout::CheckoutOptions;
 use crate::sample::{backend, front};
 
@@ -115,7 +116,7 @@ impl Checkout {
 ///
 /// # Errors
 /// If its port is taken, or the backend of a whole shop ends by itself.
-pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub fn run(arguments: Arguments, _: &Global) -> anyhow::Result<ExitCode> {
     // One thread: the signal of a dying parent is bound to the thread that made the child.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -1,0 +1,104 @@
+//! What every subcommand understands, and how the log and colours follow from it.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+
+/// Flags before or after any subcommand.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Global {
+    /// Where Faultline keeps its own files on this host [default: /var/lib/faultline for root, else
+    /// $XDG_STATE_HOME/faultline]
+    #[arg(long, global = true, value_name = "DIR", env = "FAULTLINE_STATE", hide_env = true, help_heading = "Global")]
+    pub state: Option<PathBuf>,
+    /// When to use colours; they never carry meaning alone
+    #[arg(
+        long = "color",
+        alias = "colour",
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        help_heading = "Global"
+    )]
+    pub colour: Colour,
+    /// Say more on standard error; twice for details, thrice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Global")]
+    pub verbose: u8,
+    /// Say nothing on standard error but errors
+    #[arg(short, long, global = true, help_heading = "Global")]
+    pub quiet: bool,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// A flag for subcommands that print data.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct DataFormat {
+    /// Print JSON for other programs instead of text for people
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Global {
+    /// Whether text for standard output may have colours.
+    pub fn colour_on_stdout(&self) -> bool {
+        self.colour.applies_to(std::io::stdout().is_terminal())
+    }
+
+    /// Whether text for standard error may have colours.
+    pub fn colour_on_stderr(&self) -> bool {
+        self.colour.applies_to(std::io::stderr().is_terminal())
+    }
+
+    /// Sends the log to standard error: warnings unless told otherwise by `-v`, `-q` or `FAULTLINE_LOG`.
+    pub fn start_log(&self) {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::ERROR,
+            (false, 0) => LevelFilter::WARN,
+            (false, 1) => LevelFilter::INFO,
+            (false, 2) => LevelFilter::DEBUG,
+            (false, _) => LevelFilter::TRACE,
+        };
+        let filter = EnvFilter::builder().with_default_directive(level.into());
+        let filter = match std::env::var("FAULTLINE_LOG") {
+            Ok(directives) if !directives.is_empty() => filter.parse_lossy(directives),
+            _ => filter.parse_lossy(""),
+        };
+        let log = tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_ansi(self.colour_on_stderr())
+            .with_target(self.verbose > 1)
+            .without_time()
+            .with_env_filter(filter);
+        // Fails only if a log was started before, as by a test in the same process; that one then serves.
+        let _ = log.try_init();
+    }
+}
+
+impl Colour {
+    /// See <https://no-color.org>: set and not empty means no colours, unless the flag asks for them.
+    fn applies_to(self, is_terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                is_terminal
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+            }
+        }
+    }
+}
