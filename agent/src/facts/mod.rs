@@ -3,6 +3,8 @@
 //! [`Facts`] is what a fault may ask. The real host answers by `/proc`, `statvfs` and netlink dumps; tests answer from
 //! a list.
 
+pub mod kernel_features;
+
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;

@@ -6,6 +6,8 @@
 
 mod host;
 mod pending;
+pub(crate) mod raw_netlink;
+pub mod user_namespace;
 
 use std::fmt;
 use std::sync::Arc;
