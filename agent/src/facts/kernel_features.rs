@@ -135,16 +135,16 @@ fn try_rule(family: u8, expression: Option<Attributes>) -> Result<(), Refusal> {
     let hook = Attributes::default().put(1, &OUTPUT_HOOK.to_be_bytes()).put(2, &0u32.to_be_bytes());
     let mut requests = vec![
         request(NEW_TABLE, family().put_text(1, TABLE).put(2, &OWNER_FLAG.to_be_bytes())),
-        request(NEW_CHAIN, family().put_text(1, TABLE).put_text(3, CHAIN).put_nested(4, hook).put_text(7, "filter")),
+        request(NEW_CHAIN, family().put_text(1, TABLE).put_text(3, CHAIN).put_nested(4, &hook).put_text(7, "filter")),
     ];
     if let Some(expression) = expression {
-        let list = Attributes::default().put_nested(1, expression);
-        requests.push(request(NEW_RULE, family().put_text(1, TABLE).put_text(2, CHAIN).put_nested(4, list)));
+        let list = Attributes::default().put_nested(1, &expression);
+        requests.push(request(NEW_RULE, family().put_text(1, TABLE).put_text(2, CHAIN).put_nested(4, &list)));
     }
     RawNetlink::open(NETFILTER)?.transaction(NFTABLES, &requests)
 }
 
-fn expression(name: &str, data: Attributes) -> Attributes {
+fn expression(name: &str, data: &Attributes) -> Attributes {
     Attributes::default().put_text(1, name).put_nested(2, data)
 }
 
@@ -153,7 +153,7 @@ fn queue_expression() -> Attributes {
     const BYPASS: u16 = 1;
     let data =
         Attributes::default().put(1, &1u16.to_be_bytes()).put(2, &1u16.to_be_bytes()).put(3, &BYPASS.to_be_bytes());
-    expression("queue", data)
+    expression("queue", &data)
 }
 
 /// The xtables target NFQUEUE by way of `nft_compat.c`, where the kernel has no expression for it.
@@ -161,7 +161,7 @@ fn queue_target() -> Attributes {
     // struct xt_NFQ_info_v3 { queuenum, queues_total, flags }, padded to 8 bytes; flag 1 is bypass.
     let info: Vec<u8> = [1u16, 1, 1, 0].into_iter().flat_map(u16::to_ne_bytes).collect();
     let data = Attributes::default().put_text(1, "NFQUEUE").put(2, &3u32.to_be_bytes()).put(3, &info);
-    expression("target", data)
+    expression("target", &data)
 }
 
 /// `socket cgroupv2 level 1`, loaded into register 1: `nft_socket.c`.
@@ -172,7 +172,7 @@ fn cgroup_expression() -> Attributes {
         .put(1, &CGROUP_V2.to_be_bytes())
         .put(2, &REGISTER.to_be_bytes())
         .put(3, &1u32.to_be_bytes());
-    expression("socket", data)
+    expression("socket", &data)
 }
 
 #[cfg(test)]

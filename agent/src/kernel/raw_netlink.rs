@@ -126,7 +126,8 @@ impl RawNetlink {
     pub(crate) fn transaction(&mut self, subsystem: u16, requests: &[Request]) -> Result<(), Refusal> {
         const BEGIN: u16 = 0x10;
         const END: u16 = 0x11;
-        let marker = |kind| Request { kind, flags: 0, payload: vec![0, 0, (subsystem >> 8) as u8, subsystem as u8] };
+        let payload = [[0, 0], subsystem.to_be_bytes()].concat();
+        let marker = |kind| Request { kind, flags: 0, payload: payload.clone() };
         let mut bytes = self.frame(&marker(BEGIN), REQUEST);
         let first = self.sequence + 1;
         for request in requests {
@@ -278,7 +279,7 @@ impl Attributes {
     }
 
     /// Writes an attribute that holds attributes, with the flag that says so.
-    pub(crate) fn put_nested(self, kind: u16, inner: Self) -> Self {
+    pub(crate) fn put_nested(self, kind: u16, inner: &Self) -> Self {
         self.put(kind | 0x8000, &inner.0)
     }
 
@@ -294,7 +295,7 @@ mod tests {
     #[test]
     fn attributes_read_back_as_written() {
         let inner = Attributes::default().put(2, &[1, 2, 3]);
-        let bytes = Attributes::default().put_text(1, "netem").put_nested(2, inner).into_bytes();
+        let bytes = Attributes::default().put_text(1, "netem").put_nested(2, &inner).into_bytes();
         assert_eq!(attribute(&bytes, 1).map(text).as_deref(), Some("netem"));
         let nested = attribute(&bytes, 2).unwrap();
         assert_eq!(attribute(nested, 2), Some([1, 2, 3].as_slice()));
