@@ -5,6 +5,7 @@
 //! returned success is a belief, the kernel's own listing is a fact.
 
 mod host;
+pub mod namespace;
 mod pending;
 pub(crate) mod raw_netlink;
 pub mod user_namespace;

@@ -111,6 +111,13 @@ impl RawNetlink {
         Ok(Self { socket, sequence: 0 })
     }
 
+    /// The port number under which the kernel knows this socket: the owner of its tables.
+    pub(crate) fn port(&self) -> io::Result<u32> {
+        let mut address = SocketAddr::new(0, 0);
+        self.socket.get_address(&mut address)?;
+        Ok(address.port_number())
+    }
+
     /// Sends one request and waits for the kernel's acknowledgement.
     pub(crate) fn request(&mut self, request: &Request) -> Result<(), Refusal> {
         let bytes = self.frame(request, REQUEST | ACK | request.flags);
@@ -129,7 +136,7 @@ impl RawNetlink {
         let payload = [[0, 0], subsystem.to_be_bytes()].concat();
         let marker = |kind| Request { kind, flags: 0, payload: payload.clone() };
         let mut bytes = self.frame(&marker(BEGIN), REQUEST);
-        let first = self.sequence + 1;
+        let begin = self.sequence;
         for request in requests {
             bytes.extend(self.frame(request, REQUEST | ACK | request.flags));
         }
@@ -138,9 +145,9 @@ impl RawNetlink {
         self.socket.send(&bytes, 0)?;
         // The kernel answers each request, and after a failure that ends the transaction (no privilege) only the first.
         self.receive(|message, sequence| match message {
-            Message::Error(Some(refusal)) => Some(Err(refusal)),
+            // A failed transaction may leave answers unread, which are none of the next one's.
+            Message::Error(Some(refusal)) if sequence >= begin => Some(Err(refusal)),
             Message::Error(None) if sequence == last => Some(Ok(())),
-            Message::Error(None) if sequence >= first => None,
             _ => None,
         })
     }
