@@ -3,7 +3,11 @@
 //! [`Facts`] is what a fault may ask. The real host answers by `/proc`, `statvfs` and netlink dumps; tests answer from
 //! a list.
 
+pub mod doctor;
 pub mod kernel_features;
+mod need;
+
+pub use need::Need;
 
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, PlanContext, PlanError};
+use crate::facts::Need;
 use crate::plan::{Plan, UndoClass};
 
 /// Fills a file system
@@ -14,7 +15,7 @@ impl Fault for DiskFill {
     const SUMMARY: &'static str = "Fills a file system";
     const DETAILS: &'static str = "";
     const UNDO: UndoClass = UndoClass::Boot;
-    const NEEDS: &'static [&'static str] = &[];
+    const NEEDS: &'static [Need] = &[];
     const EXAMPLE: &'static str = "";
 
     fn check(&self) -> Result<(), PlanError> {

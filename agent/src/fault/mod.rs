@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, FactsError, ProcessFacts};
+use crate::facts::{Facts, FactsError, Need, ProcessFacts};
 use crate::identity::{FaultId, NetworkNamespace};
 use crate::plan::{Plan, UndoClass};
 
@@ -107,7 +107,7 @@ pub trait Fault: Serialize + for<'de> Deserialize<'de> + JsonSchema {
     /// The worst way in which it may have to be undone.
     const UNDO: UndoClass;
     /// What the kernel or host must offer.
-    const NEEDS: &'static [&'static str];
+    const NEEDS: &'static [Need];
     /// A complete example, as YAML below `fault:`.
     const EXAMPLE: &'static str;
 
@@ -136,7 +136,7 @@ pub struct Entry {
     /// The worst way in which it may have to be undone.
     pub undo: UndoClass,
     /// What the kernel or host must offer.
-    pub needs: &'static [&'static str],
+    pub needs: &'static [Need],
     /// A complete example, as YAML below `fault:`.
     pub example: &'static str,
     /// The JSON Schema of its parameters.

@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, PlanContext, PlanError};
+use crate::facts::Need;
 use crate::plan::{Plan, UndoClass};
 
 /// Delays packets
@@ -14,7 +15,7 @@ impl Fault for NetworkLatency {
     const SUMMARY: &'static str = "Delays packets";
     const DETAILS: &'static str = "";
     const UNDO: UndoClass = UndoClass::Guard;
-    const NEEDS: &'static [&'static str] = &[];
+    const NEEDS: &'static [Need] = &[Need::PacketDelay];
     const EXAMPLE: &'static str = "";
 
     fn check(&self) -> Result<(), PlanError> {

@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, PlanContext, PlanError};
+use crate::facts::Need;
 use crate::plan::{Plan, UndoClass};
 
 /// Drops or rejects packets
@@ -14,7 +15,7 @@ impl Fault for NetworkPartition {
     const SUMMARY: &'static str = "Drops or rejects packets";
     const DETAILS: &'static str = "";
     const UNDO: UndoClass = UndoClass::Kernel;
-    const NEEDS: &'static [&'static str] = &[];
+    const NEEDS: &'static [Need] = &[Need::OwnerTables];
     const EXAMPLE: &'static str = "";
 
     fn check(&self) -> Result<(), PlanError> {

@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, PlanContext, PlanError};
+use crate::facts::Need;
 use crate::plan::{Plan, UndoClass};
 
 /// Ends processes by a signal
@@ -14,7 +15,7 @@ impl Fault for ProcessKill {
     const SUMMARY: &'static str = "Ends processes by a signal";
     const DETAILS: &'static str = "";
     const UNDO: UndoClass = UndoClass::Irreversible;
-    const NEEDS: &'static [&'static str] = &[];
+    const NEEDS: &'static [Need] = &[Need::ProcessDescriptors];
     const EXAMPLE: &'static str = "";
 
     fn check(&self) -> Result<(), PlanError> {

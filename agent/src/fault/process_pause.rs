@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, PlanContext, PlanError};
+use crate::facts::Need;
 use crate::plan::{Plan, UndoClass};
 
 /// Stops processes and continues them later
@@ -14,7 +15,7 @@ impl Fault for ProcessPause {
     const SUMMARY: &'static str = "Stops processes and continues them later";
     const DETAILS: &'static str = "";
     const UNDO: UndoClass = UndoClass::Guard;
-    const NEEDS: &'static [&'static str] = &[];
+    const NEEDS: &'static [Need] = &[Need::ProcessDescriptors];
     const EXAMPLE: &'static str = "";
 
     fn check(&self) -> Result<(), PlanError> {
