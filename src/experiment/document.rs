@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use faultline_agent::facts::{Pick, ProcessSelector};
 use faultline_agent::fault::AnyFault;
 use faultline_agent::units::{Percent, Rate, TimeSpan};
 use schemars::JsonSchema;
@@ -450,48 +451,6 @@ pub struct HostSelector {
     /// Hosts that bear all these labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-}
-
-/// Which processes; what is given must all be true of one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ProcessSelector {
-    /// The short name, whole (`/proc/PID/comm`, at most 15 characters).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// A regular expression found in the command line (its arguments joined by spaces).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command_line: Option<String>,
-    /// The process number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid: Option<i32>,
-    /// A port on which it listens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub listens_on: Option<u16>,
-    /// The cgroup (v2, path below the mount) in which it or an ancestor of its cgroup is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cgroup: Option<PathBuf>,
-    /// Its user, by name or number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// Its parent's process number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<i32>,
-}
-
-/// How many of those found: all unless told, chosen by the seed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Pick {
-    /// So many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<u32>,
-    /// So large a share, rounded up to whole ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub percent: Option<Percent>,
-    /// Never more than this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at_most: Option<u32>,
 }
 
 /// One step of the method: exactly one of `observe`, `inject` and `together`.

@@ -4,10 +4,23 @@
 //! a list.
 
 pub mod doctor;
+pub mod fake;
+mod file_system;
+mod host;
 pub mod kernel_features;
 mod need;
+mod pick;
+mod process;
+mod protection;
+mod selection;
 
+pub use file_system::{file_system_of, mount_of};
+pub use host::HostFacts;
 pub use need::Need;
+pub use pick::Pick;
+pub use process::{identity_of, is_alive, processes};
+pub use protection::Protection;
+pub use selection::{ProcessMatcher, ProcessSelector, Selection, SelectorError};
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +37,13 @@ pub struct FactsError {
     pub object: String,
     /// The reason.
     pub source: std::io::Error,
+}
+
+impl FactsError {
+    /// An error of reading one object.
+    pub fn new(object: impl Into<String>, source: impl Into<std::io::Error>) -> Self {
+        Self { object: object.into(), source: source.into() }
+    }
 }
 
 /// One process as it was when looked at.
@@ -46,8 +66,11 @@ pub struct ProcessFacts {
     pub cgroup: Option<PathBuf>,
     /// The inode number of its network namespace, if it may be read.
     pub network_namespace: Option<u64>,
-    /// The TCP and UDP ports on which it listens.
+    /// The TCP and UDP ports on which it listens, in order.
     pub listens_on: Vec<u16>,
+    /// Whether it is a thread of the kernel, which no signal reaches.
+    #[serde(default)]
+    pub kernel_thread: bool,
 }
 
 /// One file system as `df` sees it.
@@ -66,7 +89,7 @@ pub struct FileSystemFacts {
     pub blocks: u64,
     /// Free blocks, those kept for root included.
     pub free_blocks: u64,
-    /// Free blocks that an ordinary user may take.
+    /// Free blocks that an ordinary user may take: what `df` calls available.
     pub available_blocks: u64,
     /// All inodes; 0 where they are made on demand.
     pub inodes: u64,
@@ -120,6 +143,13 @@ pub trait Facts: Send + Sync {
     /// The processes that no fault may touch: process 1, the agent and its guard.
     fn protected(&self) -> Vec<ProcessIdentity>;
 
+    /// The bytes of memory that could be taken without swapping (`MemAvailable`): the ceiling of a fault that takes
+    /// memory, as filling a tmpfs does.
+    ///
+    /// # Errors
+    /// If `/proc/meminfo` cannot be read.
+    fn available_memory(&self) -> Result<u64, FactsError>;
+
     /// The file system that holds a path.
     ///
     /// # Errors
@@ -137,4 +167,15 @@ pub trait Facts: Send + Sync {
 
     /// What the kernel can do in a namespace.
     fn kernel_features(&self, namespace: &NetworkNamespace) -> KernelFeatures;
+}
+
+impl FileSystemFacts {
+    /// The share in use as `df` counts it, from 0 to 1: used / (used + available), so that blocks kept for root are
+    /// neither. 0 where there is nothing to use (coreutils, `df.c`, `get_dev`).
+    pub fn used_share(&self) -> f64 {
+        let used = self.blocks.saturating_sub(self.free_blocks);
+        let usable = used + self.available_blocks;
+        #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
+        if usable == 0 { 0.0 } else { used as f64 / usable as f64 }
+    }
 }

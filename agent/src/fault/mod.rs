@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, FactsError, Need, ProcessFacts};
+use crate::facts::{Facts, FactsError, Need, ProcessFacts, Selection};
 use crate::identity::{FaultId, NetworkNamespace};
 use crate::plan::{Plan, UndoClass};
 
@@ -33,6 +33,9 @@ pub struct Scope {
     pub cgroup: Option<PathBuf>,
     /// The processes chosen, if the target is processes; `None` for the whole host or namespace.
     pub processes: Option<Vec<ProcessFacts>>,
+    /// How those processes were chosen, so that a fault that repeats itself can choose again; `None` where they were
+    /// not chosen by what they are.
+    pub selection: Option<Selection>,
 }
 
 /// What a fault has to plan with.

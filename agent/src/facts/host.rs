@@ -1,0 +1,78 @@
+use std::path::{Path, PathBuf};
+
+use procfs::{Current, Meminfo};
+
+use super::process::into_io;
+use super::{Facts, FactsError, FileSystemFacts, KernelFeatures, ProcessFacts};
+use crate::identity::{NetworkNamespace, ProcessIdentity};
+use crate::kernel::namespace;
+
+/// The host on which this process runs.
+#[derive(Debug, Clone)]
+pub struct HostFacts {
+    state: PathBuf,
+    protected: Vec<ProcessIdentity>,
+}
+
+impl HostFacts {
+    /// The facts of this host. `state` is Faultline's own folder, whose space is kept; `protected` are its processes
+    /// besides this one, above all the guard.
+    pub fn new(state: &Path, protected: Vec<ProcessIdentity>) -> Self {
+        let own = i32::try_from(std::process::id()).ok().and_then(|pid| super::identity_of(pid).ok());
+        let mut protected = protected;
+        protected.extend(own.filter(|own| !protected.contains(own)));
+        Self { state: state.to_path_buf(), protected }
+    }
+}
+
+impl Facts for HostFacts {
+    fn processes(&self) -> Result<Vec<ProcessFacts>, FactsError> {
+        super::processes()
+    }
+
+    fn protected(&self) -> Vec<ProcessIdentity> {
+        self.protected.clone()
+    }
+
+    fn available_memory(&self) -> Result<u64, FactsError> {
+        let memory = Meminfo::current().map_err(|error| FactsError::new("/proc/meminfo", into_io(error)))?;
+        Ok(memory.mem_available.unwrap_or(memory.mem_free))
+    }
+
+    fn file_system(&self, path: &Path) -> Result<FileSystemFacts, FactsError> {
+        super::file_system_of(path)
+    }
+
+    fn journal_folder(&self) -> PathBuf {
+        self.state.clone()
+    }
+
+    fn interfaces(&self, namespace: &NetworkNamespace) -> Result<Vec<String>, FactsError> {
+        namespace::interfaces(namespace)
+            .map_err(|error| FactsError::new(format!("the interfaces of {namespace}"), std::io::Error::other(error)))
+    }
+
+    fn kernel_features(&self, namespace: &NetworkNamespace) -> KernelFeatures {
+        super::kernel_features::probe(namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_for_this_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let guard = super::super::identity_of(1).unwrap();
+        let facts = HostFacts::new(folder.path(), vec![guard]);
+        let own = super::super::identity_of(std::process::id().try_into().unwrap()).unwrap();
+        assert_eq!(facts.protected(), [guard, own]);
+        assert_eq!(facts.journal_folder(), folder.path());
+        assert!(facts.interfaces(&NetworkNamespace::Own).unwrap().contains(&"lo".to_owned()));
+        let available = facts.available_memory().unwrap();
+        assert!((1 << 20..1 << 50).contains(&available), "{available}");
+        let root = facts.file_system(Path::new("/")).unwrap();
+        assert_eq!(root.mount_point, Path::new("/"));
+    }
+}
