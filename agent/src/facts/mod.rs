@@ -9,6 +9,7 @@ mod file_system;
 mod host;
 pub mod kernel_features;
 mod need;
+mod packet_queues;
 mod pick;
 mod process;
 mod protection;
@@ -164,6 +165,14 @@ pub trait Facts: Send + Sync {
     /// # Errors
     /// If the namespace cannot be entered or asked.
     fn interfaces(&self, namespace: &NetworkNamespace) -> Result<Vec<String>, FactsError>;
+
+    /// The numbers of the packet queues that somebody listens on in a namespace.
+    ///
+    /// # Errors
+    /// If the namespace cannot be entered.
+    fn packet_queues(&self, namespace: &NetworkNamespace) -> Result<Vec<u16>, FactsError> {
+        packet_queues::taken(namespace)
+    }
 
     /// What the kernel can do in a namespace.
     fn kernel_features(&self, namespace: &NetworkNamespace) -> KernelFeatures;

@@ -6,12 +6,17 @@
 mod disk_fill;
 mod network_latency;
 mod network_partition;
+mod packet_scope;
+#[cfg(test)]
+mod packet_tests;
+mod peers;
 mod process_kill;
 mod process_pause;
 
 pub use disk_fill::DiskFill;
-pub use network_latency::NetworkLatency;
+pub use network_latency::{LatencyEngine, NetworkLatency};
 pub use network_partition::NetworkPartition;
+pub use peers::Peers;
 pub use process_kill::ProcessKill;
 pub use process_pause::ProcessPause;
 

@@ -37,7 +37,6 @@ pending! {
     Netem,
     ProcessKill,
     ProcessPause,
-    CgroupFreeze,
     SpaceFill,
     InodeFill,
 }

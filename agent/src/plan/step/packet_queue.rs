@@ -1,8 +1,41 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Describe;
+use super::{Describe, PacketSelection};
 use crate::plan::UndoClass;
+use crate::units::{Percent, TimeSpan};
+
+/// How the jitter around a delay is spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distribution {
+    /// A normal distribution: the jitter is its standard deviation.
+    #[default]
+    Normal,
+    /// Evenly between delay - jitter and delay + jitter.
+    Uniform,
+    /// A Pareto distribution, with its long tail of late packets: the jitter is its scale.
+    Pareto,
+}
+
+/// How long packets are held.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HoldTime {
+    /// The time for which each packet is held.
+    pub delay: TimeSpan,
+    /// How much that varies.
+    #[serde(default)]
+    pub jitter: TimeSpan,
+    /// How the variation is spread.
+    #[serde(default)]
+    pub distribution: Distribution,
+    /// How much the variation of a packet depends on that of the one before.
+    #[serde(default)]
+    pub correlation: Percent,
+    /// The seed of the variation.
+    pub seed: u64,
+}
 
 /// An nftables owner table whose rules hand the selected packets to the worker, which holds each for a while.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,7 +46,9 @@ pub struct PacketQueue {
     /// The number of the queue.
     pub queue: u16,
     /// The packets meant.
-    pub selection: super::PacketSelection,
+    pub selection: PacketSelection,
+    /// How long they are held.
+    pub hold: HoldTime,
 }
 
 impl Describe for PacketQueue {
@@ -22,14 +57,16 @@ impl Describe for PacketQueue {
     }
 
     fn describe(&self) -> String {
-        format!("hold packets in queue {} by table inet {} in {}", self.queue, self.table, self.selection.namespace)
+        let HoldTime { delay, jitter, .. } = self.hold;
+        let time = if jitter.is_zero() { format!("{delay}") } else { format!("{delay} (jitter {jitter})") };
+        format!("add table inet {} and hold for {time} in queue {}: {}", self.table, self.queue, self.selection)
     }
 
     fn describe_undo(&self) -> String {
-        format!("close queue {} and remove table inet {}", self.queue, self.table)
+        format!("let go of what queue {} holds and remove table inet {}", self.queue, self.table)
     }
 
     fn manual_undo(&self) -> String {
-        format!("nft delete table inet {}", self.table)
+        super::packet_rules::remove_by_hand(&self.table, &self.selection.namespace)
     }
 }

@@ -1,0 +1,59 @@
+use super::NetworkLatency;
+use crate::fault::packet_scope::PacketScope;
+use crate::fault::{PlanContext, PlanError};
+use crate::plan::Step;
+use crate::plan::step::{HoldTime, PacketQueue};
+
+/// The numbers below are those that people choose by hand.
+const FIRST_QUEUE: u16 = 1024;
+
+/// One queue for each namespace in which there is a target.
+pub(super) fn steps(
+    fault: &NetworkLatency,
+    context: &PlanContext<'_>,
+    scope: &PacketScope,
+) -> Result<Vec<Step>, PlanError> {
+    let mut steps = Vec::new();
+    for selection in &scope.selections {
+        let taken = context.facts.packet_queues(&selection.namespace)?;
+        let queue = number(context.id.number(), &taken).ok_or_else(|| PlanError::Unsupported {
+            message: format!("all packet queues of {} are taken", selection.namespace),
+            hint: "end whatever holds them: /proc/net/netfilter/nfnetlink_queue lists the owners".into(),
+        })?;
+        steps.push(Step::PacketQueue(PacketQueue {
+            table: context.id.table_name(),
+            queue,
+            selection: selection.clone(),
+            hold: HoldTime {
+                delay: fault.delay,
+                jitter: fault.jitter,
+                distribution: fault.distribution,
+                correlation: fault.correlation,
+                seed: context.seed ^ context.id.number(),
+            },
+        }));
+    }
+    Ok(steps)
+}
+
+/// A queue number made from the fault's own, moved on past those that are taken.
+fn number(id: u64, taken: &[u16]) -> Option<u16> {
+    let span = u64::from(u16::MAX - FIRST_QUEUE);
+    (0..span)
+        .filter_map(|offset| u16::try_from(id.wrapping_add(offset) % span).ok())
+        .map(|place| FIRST_QUEUE + place)
+        .find(|number| !taken.contains(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_queue_is_passed_over() {
+        assert_eq!(number(42, &[]), Some(1066));
+        assert_eq!(number(42, &[1066, 1067]), Some(1068));
+        let all: Vec<u16> = (FIRST_QUEUE..=u16::MAX).collect();
+        assert_eq!(number(42, &all), None);
+    }
+}
