@@ -1,0 +1,382 @@
+//! From the entries of a journal to a report.
+
+use std::collections::BTreeMap;
+
+use faultline_agent::identity::FaultId;
+
+use super::model::{
+    FaultProgress, GuardrailRow, MomentKind, ObjectiveRow, PhaseSpan, PhaseVerdict, ReportKind, RunIdentity, RunReport,
+    ServiceChange, ServiceReport,
+};
+use super::{Journal, ReportError, chain, faults, notation, series, timeline};
+use crate::experiment::document::{ApiVersion, Objective};
+use crate::hypothesis::verdict::{ObjectiveVerdict, Phase, RunVerdict};
+use crate::run::journal::{Entry, Event, RunState, Started};
+use crate::signals::sample::Sample;
+
+/// The entries of a journal, sorted by what they tell of.
+pub(super) struct Collected<'a> {
+    /// How the run began.
+    pub(super) started: &'a Started,
+    /// The time of the last entry.
+    pub(super) end: f64,
+    /// Every state entered, with its time.
+    pub(super) states: Vec<(f64, RunState)>,
+    /// Every sample.
+    pub(super) samples: Vec<&'a Sample>,
+    /// What is told of each fault, in order.
+    pub(super) faults: Vec<(&'a FaultId, Vec<&'a Entry>)>,
+    /// When a guardrail was breached, and how.
+    pub(super) breach: Option<(f64, &'a ObjectiveVerdict)>,
+    /// Seconds from the undo until everything was steady again.
+    pub(super) recovered: Option<f64>,
+    /// The objectives as judged in the end.
+    judged: &'a [ObjectiveVerdict],
+    /// The verdict, if the run came to its end.
+    pub(super) finished: Option<(RunVerdict, &'a str)>,
+    services: Vec<ServiceReport>,
+}
+
+impl<'a> Collected<'a> {
+    fn of(entries: &'a [Entry]) -> Result<Self, ReportError> {
+        let Some(Entry { event: Event::Started(started), .. }) = entries.first() else {
+            return Err(ReportError::NotStarted);
+        };
+        let mut run = Self {
+            started,
+            end: entries.iter().map(|entry| entry.at).fold(0.0, f64::max),
+            states: Vec::new(),
+            samples: Vec::new(),
+            faults: Vec::new(),
+            breach: None,
+            recovered: None,
+            judged: &[],
+            finished: None,
+            services: Vec::new(),
+        };
+        for entry in entries {
+            run.take(entry);
+        }
+        Ok(run)
+    }
+
+    fn take(&mut self, entry: &'a Entry) {
+        match &entry.event {
+            Event::State { state, .. } => self.states.push((entry.at, *state)),
+            Event::Sample(sample) => self.samples.push(sample),
+            Event::Planned { plan, .. } => self.of_fault(&plan.id, entry),
+            Event::Injected { fault, .. }
+            | Event::InjectionFailed { fault, .. }
+            | Event::Evidence { fault, .. }
+            | Event::Undone { fault, .. } => self.of_fault(fault, entry),
+            Event::Breached { guardrail } => {
+                self.breach.get_or_insert((entry.at, guardrail));
+            }
+            Event::Recovered { after } => self.recovered = Some(*after),
+            Event::Judged { objectives } => self.judged = objectives,
+            Event::Finished { verdict, because } => self.finished = Some((*verdict, because)),
+            Event::Service { name, change } => {
+                let change = ServiceChange { at: entry.at, change: change.clone() };
+                match self.services.iter_mut().find(|service| service.name == *name) {
+                    Some(service) => service.changes.push(change),
+                    None => self.services.push(ServiceReport { name: name.clone(), changes: vec![change] }),
+                }
+            }
+            Event::Started(_) | Event::Stopped { .. } => {}
+        }
+    }
+
+    fn of_fault(&mut self, fault: &'a FaultId, entry: &'a Entry) {
+        match self.faults.iter_mut().find(|(id, _)| *id == fault) {
+            Some((_, entries)) => entries.push(entry),
+            None => self.faults.push((fault, vec![entry])),
+        }
+    }
+
+    /// When a state was entered first.
+    pub(super) fn entered(&self, state: RunState) -> Option<f64> {
+        self.states.iter().find(|(_, entered)| *entered == state).map(|(at, _)| *at)
+    }
+
+    /// The state entered last.
+    pub(super) fn last_state(&self) -> Option<RunState> {
+        self.states.last().map(|(_, state)| *state)
+    }
+
+    /// The phases as far as they were reached: before the first injection, until the end of the last undo, after it.
+    fn phases(&self) -> Vec<PhaseSpan> {
+        let mut phases = Vec::new();
+        let Some(start) = self.entered(RunState::Steady) else { return phases };
+        let judged = self.entered(RunState::Judged).unwrap_or(self.end);
+        let injecting = self.entered(RunState::Injecting);
+        phases.push(PhaseSpan { phase: Phase::Before, start, end: injecting.unwrap_or(judged) });
+        let Some(injecting) = injecting else { return phases };
+        let recovering = self.states.iter().rev().find(|(_, state)| *state == RunState::Recovering).map(|(at, _)| *at);
+        phases.push(PhaseSpan { phase: Phase::During, start: injecting, end: recovering.unwrap_or(judged) });
+        if let Some(recovering) = recovering {
+            phases.push(PhaseSpan { phase: Phase::After, start: recovering, end: judged.max(recovering) });
+        }
+        phases
+    }
+
+    fn objectives(&self) -> Vec<ObjectiveRow> {
+        let mut rows: Vec<ObjectiveRow> = Vec::new();
+        let row = |objective: &Objective| ObjectiveRow {
+            description: describe(objective),
+            objective: objective.clone(),
+            phases: Vec::new(),
+        };
+        rows.extend(self.started.experiment.spec.steady_state.iter().map(row));
+        for verdict in self.judged {
+            let index = rows.iter().position(|row| row.objective == verdict.objective).unwrap_or_else(|| {
+                rows.push(row(&verdict.objective));
+                rows.len() - 1
+            });
+            if !verdict.description.is_empty() {
+                rows[index].description.clone_from(&verdict.description);
+            }
+            rows[index].phases.push(PhaseVerdict {
+                phase: verdict.phase,
+                verdict: verdict.verdict,
+                measured: verdict.measured.filter(|number| number.is_finite()),
+                measured_text: verdict.measured_text.clone(),
+                events: verdict.events,
+                bad: verdict.bad,
+                error_rate: verdict.error_rate,
+                because: verdict.because.clone(),
+            });
+        }
+        rows
+    }
+
+    fn guardrails(&self) -> Vec<GuardrailRow> {
+        let row = |guardrail: &Objective| {
+            let breach = self.breach.filter(|(_, breached)| breached.objective == *guardrail);
+            GuardrailRow {
+                description: breach.map_or_else(|| describe(guardrail), |(_, breached)| breached.description.clone()),
+                objective: guardrail.clone(),
+                breached_at: breach.map(|(at, _)| at),
+                because: breach.map(|(_, breached)| format!("{}: {}", breached.measured_text, breached.because)),
+            }
+        };
+        self.started.experiment.spec.guardrails.iter().map(row).collect()
+    }
+}
+
+/// An objective in a few words.
+pub(super) fn describe(objective: &Objective) -> String {
+    format!("{}: {}", objective.signal, notation::bound(objective))
+}
+
+impl RunReport {
+    /// The report of a run from the entries of its journal.
+    ///
+    /// A journal without an end is that of a run that crashed, or still runs: the report says so, and its verdict is
+    /// never better than what the entries prove. A fault that was put in place and of which no verified undo is
+    /// recorded makes it `cleanup-unverified`, whatever else the journal says.
+    ///
+    /// # Errors
+    /// If the entries do not begin with the start of a run.
+    pub fn from_entries(entries: &[Entry]) -> Result<Self, ReportError> {
+        let run = Collected::of(entries)?;
+        let faults = faults::reports(&run);
+        let phases = run.phases();
+        let objectives = run.objectives();
+        let left: Vec<&str> = faults
+            .iter()
+            .filter(|fault| matches!(fault.progress, FaultProgress::InPlace | FaultProgress::UndoUnverified))
+            .map(|fault| fault.fault.as_str())
+            .collect();
+        let (verdict, because) = match run.finished {
+            Some((verdict, because)) if left.is_empty() || verdict == RunVerdict::CleanupUnverified => {
+                (verdict, because.to_owned())
+            }
+            Some((_, because)) => (
+                RunVerdict::CleanupUnverified,
+                format!("the journal holds no verified undo of {}, although it ends with: {because}", left.join(", ")),
+            ),
+            None if !left.is_empty() => (
+                RunVerdict::CleanupUnverified,
+                format!(
+                    "the run did not finish, and the journal holds no verified undo of {}: run `faultline recover`",
+                    left.join(", ")
+                ),
+            ),
+            None => (RunVerdict::Inconclusive, unfinished(&run, faults.is_empty())),
+        };
+        let metadata = &run.started.experiment.metadata;
+        Ok(Self {
+            api_version: ApiVersion::V1,
+            kind: ReportKind::Report,
+            run: RunIdentity {
+                id: run.started.run.clone(),
+                experiment: metadata.name.clone(),
+                labels: metadata.labels.clone(),
+                hypothesis: run.started.experiment.spec.hypothesis.clone(),
+                file: run.started.file.clone(),
+                host: run.started.host.clone(),
+                version: run.started.version.clone(),
+                started: run.started.time.clone(),
+                seed: run.started.seed,
+                duration: run.end,
+                finished: run.finished.is_some(),
+            },
+            verdict,
+            because,
+            exit_code: verdict.exit_code(),
+            unknown: unknown(&run, &objectives, &left),
+            chain: chain::links(&run, &objectives, &faults),
+            guardrails: run.guardrails(),
+            signals: series::all(&run, &phases),
+            timeline: timeline::moments(entries),
+            services: run.services,
+            objectives,
+            phases,
+            faults,
+            experiment: run.started.experiment.clone(),
+        })
+    }
+
+    /// The report of a journal as read: as [`RunReport::from_entries`], and a torn last line is said.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_journal(journal: &Journal) -> Result<Self, ReportError> {
+        let mut report = Self::from_entries(&journal.entries)?;
+        if journal.torn > 0 {
+            report.unknown.push(format!(
+                "The last line of the journal is torn: its {} bytes were not written to their end, and are left out.",
+                journal.torn
+            ));
+        }
+        Ok(report)
+    }
+
+    /// The alarms of the timeline: what went wrong, and when.
+    pub fn alarms(&self) -> impl Iterator<Item = &super::Moment> {
+        self.timeline.iter().filter(|moment| moment.kind == MomentKind::Alarm)
+    }
+}
+
+fn unfinished(run: &Collected, no_fault: bool) -> String {
+    let state = run.last_state().map_or("it began", |state| timeline::state(state));
+    if no_fault || run.entered(RunState::Injecting).is_none() {
+        format!("the run did not finish: its journal ends while {state}; nothing was injected")
+    } else {
+        format!("the run did not finish: its journal ends while {state}; every fault is recorded as undone")
+    }
+}
+
+/// What the journal leaves open.
+fn unknown(run: &Collected, objectives: &[ObjectiveRow], left: &[&str]) -> Vec<String> {
+    let mut unknown = Vec::new();
+    if run.finished.is_none() {
+        unknown.push(format!(
+            "The run did not finish: its journal ends {} after the start. It crashed, or it still runs.",
+            notation::seconds(run.end)
+        ));
+        if objectives.iter().all(|row| row.phases.is_empty()) {
+            unknown.push("No objective was judged.".into());
+        }
+    }
+    for fault in left {
+        unknown.push(format!(
+            "Whether anything of {fault} is left on {}: `faultline recover` there undoes what is left, and says so.",
+            run.started.host
+        ));
+    }
+    let mut missing: BTreeMap<&str, bool> =
+        run.started.experiment.spec.signals.keys().map(|name| (name.as_str(), true)).collect();
+    for sample in &run.samples {
+        missing.insert(&sample.signal, false);
+    }
+    for (signal, _) in missing.into_iter().filter(|(_, missing)| *missing) {
+        unknown.push(format!("Signal {signal} was never read."));
+    }
+    unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::LinkState;
+    use crate::report::fixture::{self, Ending};
+
+    fn report(ending: Ending) -> RunReport {
+        RunReport::from_entries(&fixture::journal(ending)).unwrap()
+    }
+
+    fn states(report: &RunReport) -> Vec<LinkState> {
+        report.chain.iter().map(|link| link.state).collect()
+    }
+
+    #[test]
+    fn each_ending_breaks_the_chain_at_its_own_link() {
+        use LinkState::{Broken, NotReached, Proven, Unproven};
+        assert_eq!(states(&report(Ending::Held)), [Proven; 5]);
+        assert_eq!(states(&report(Ending::Violated)), [Proven, Proven, Broken, Proven, Proven]);
+        assert_eq!(states(&report(Ending::Invalid)), [Proven, Broken, Proven, Proven, Proven]);
+        assert_eq!(states(&report(Ending::Aborted)), [Proven, Proven, Broken, Proven, Proven]);
+        assert_eq!(states(&report(Ending::CutOff)), [Proven, Proven, NotReached, Broken, NotReached]);
+        let planned_only: Vec<Entry> =
+            fixture::journal(Ending::Held).into_iter().filter(|entry| entry.at < 6.0).collect();
+        let report = RunReport::from_entries(&planned_only).unwrap();
+        assert_eq!(states(&report), [Unproven, NotReached, NotReached, NotReached, NotReached]);
+        assert_eq!(report.verdict, RunVerdict::Inconclusive);
+    }
+
+    #[test]
+    fn no_prefix_of_a_journal_is_a_pass_and_none_with_a_fault_in_place_is_called_clean() {
+        let entries: Vec<Entry> = fixture::journal(Ending::Held)
+            .into_iter()
+            .filter(|entry| !matches!(entry.event, Event::Sample(_)))
+            .collect();
+        for cut in 1..entries.len() {
+            let report = RunReport::from_entries(&entries[..cut]).unwrap();
+            assert_ne!(report.exit_code, 0, "cut after {cut}");
+            assert!(!report.run.finished && !report.unknown.is_empty(), "cut after {cut}");
+            let touched = entries[..cut]
+                .iter()
+                .any(|entry| matches!(entry.event, Event::State { state: RunState::Injecting, .. }));
+            let undone = entries[..cut].iter().any(|entry| matches!(entry.event, Event::Undone { verified: true, .. }));
+            let expected = if touched && !undone { 7 } else { 4 };
+            assert_eq!(report.exit_code, expected, "cut after {cut}: {}", report.because);
+        }
+        assert_eq!(report(Ending::Held).exit_code, 0);
+    }
+
+    #[test]
+    fn a_pass_without_a_verified_undo_is_not_believed() {
+        let mut entries = fixture::journal(Ending::Held);
+        for entry in &mut entries {
+            if let Event::Undone { verified, steps, .. } = &mut entry.event {
+                *verified = false;
+                steps[0].clean = false;
+                steps[0].outcome = "left: somebody changed it".into();
+            }
+        }
+        let report = RunReport::from_entries(&entries).unwrap();
+        assert_eq!(report.verdict, RunVerdict::CleanupUnverified);
+        assert!(report.faults[0].steps[0].manual.is_some());
+        entries.retain(|entry| !matches!(entry.event, Event::Undone { .. }));
+        let report = RunReport::from_entries(&entries).unwrap();
+        assert_eq!((report.verdict, report.exit_code), (RunVerdict::CleanupUnverified, 7));
+    }
+
+    #[test]
+    fn phases_follow_the_states_and_the_dose_is_what_was_measured_last() {
+        let report = report(Ending::Held);
+        let phases: Vec<(Phase, f64, f64)> =
+            report.phases.iter().map(|span| (span.phase, span.start, span.end)).collect();
+        assert_eq!(phases[0], (Phase::Before, 0.4, 12.4));
+        assert_eq!((phases[1].0, phases[1].1), (Phase::During, 12.4));
+        assert!((phases[1].2 - 32.407).abs() < 1e-9 && phases[2].0 == Phase::After, "{phases:?}");
+        let delay = &report.faults[0].dose[0];
+        assert_eq!((delay.asked, delay.measured), (Some(100.0), Some(100.08)));
+        assert_eq!(report.faults[0].dose.len(), 3);
+        let checkout = report.signals.iter().find(|signal| signal.name == "checkout").unwrap();
+        assert_eq!(checkout.phases.len(), 3);
+        assert!(checkout.points.len() > 35 && checkout.quantiles == [0.5, 0.99]);
+        assert!(RunReport::from_entries(&[]).is_err());
+    }
+}
