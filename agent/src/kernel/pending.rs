@@ -37,6 +37,7 @@ pending! {
     Netem,
     ProcessKill,
     ProcessPause,
+    CgroupFreeze,
     SpaceFill,
     InodeFill,
 }

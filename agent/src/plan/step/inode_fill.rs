@@ -1,17 +1,36 @@
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Describe;
 use crate::plan::UndoClass;
+use crate::units::Percent;
 
-/// Inodes taken by empty files in a scratch folder of our own.
+/// Inodes of a file system taken by empty files in a scratch folder of our own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InodeFill {
-    /// The scratch folder, which must not exist beforehand.
-    pub scratch: std::path::PathBuf,
-    /// How many files to make.
-    pub count: u64,
+    /// The folder in which the scratch folder is made, without symbolic links.
+    pub folder: PathBuf,
+    /// The device number of its files, which tells it from another one mounted there later.
+    pub device: u64,
+    /// The name of the scratch folder, which must not exist beforehand.
+    pub scratch_name: String,
+    /// How many are taken.
+    pub goal: InodeGoal,
+}
+
+/// How many inodes of a file system are to be in use.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InodeGoal {
+    /// So much as `df -i` counts it.
+    ToPercent(Percent),
+    /// So many more than before.
+    Count(u64),
+    /// All but so many.
+    LeaveFree(u64),
 }
 
 impl Describe for InodeFill {
@@ -20,14 +39,20 @@ impl Describe for InodeFill {
     }
 
     fn describe(&self) -> String {
-        format!("make {} empty files in {}", self.count, self.scratch.display())
+        let scratch = self.folder.join(&self.scratch_name);
+        let goal = match self.goal {
+            InodeGoal::ToPercent(percent) => format!("until {percent} of the inodes are used"),
+            InodeGoal::Count(count) => format!("until {count} more inodes are used"),
+            InodeGoal::LeaveFree(count) => format!("until {count} inodes are left"),
+        };
+        format!("make empty files in {} {goal}", scratch.display())
     }
 
     fn describe_undo(&self) -> String {
-        format!("remove {}", self.scratch.display())
+        format!("remove {} and what was made in it", self.folder.join(&self.scratch_name).display())
     }
 
     fn manual_undo(&self) -> String {
-        format!("rm -rf {}", self.scratch.display())
+        format!("rm -rf '{}'", self.folder.join(&self.scratch_name).display())
     }
 }

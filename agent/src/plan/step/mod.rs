@@ -1,6 +1,7 @@
 //! The steps of a plan: one file for each kind of thing that is done to a host, holding what is done and how it is
 //! undone as data. The [`kernel`](crate::kernel) has one room for each.
 
+mod cgroup_freeze;
 mod inode_fill;
 mod netem;
 mod packet_queue;
@@ -9,17 +10,20 @@ mod packet_selection;
 mod peer_range;
 mod process_kill;
 mod process_pause;
+mod signal;
 mod space_fill;
 
-pub use inode_fill::InodeFill;
+pub use cgroup_freeze::CgroupFreeze;
+pub use inode_fill::{InodeFill, InodeGoal};
 pub use netem::Netem;
 pub use packet_queue::{Distribution, HoldTime, PacketQueue};
 pub use packet_rules::{PacketRules, PartitionAction};
 pub use packet_selection::{Direction, PacketOwner, PacketSelection, Protocol};
 pub use peer_range::{Network, PeerRangeError, PortRange};
-pub use process_kill::ProcessKill;
-pub use process_pause::ProcessPause;
-pub use space_fill::SpaceFill;
+pub use process_kill::{KillAgain, ProcessKill};
+pub use process_pause::{Beat, ProcessPause};
+pub use signal::{Signal, SignalError};
+pub use space_fill::{SpaceFill, SpaceGoal};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,6 +73,8 @@ steps! {
     ProcessKill,
     /// Processes stopped, and continued later.
     ProcessPause,
+    /// A cgroup frozen whole, and thawed later.
+    CgroupFreeze,
     /// Space of a file system taken by an unlinked file.
     SpaceFill,
     /// Inodes of a file system taken by empty files in a scratch folder.
