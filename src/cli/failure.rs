@@ -100,6 +100,9 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
     if let Some(error) = error.downcast_ref::<faultline_agent::kernel::KernelError>() {
         return of(NOT_APPLIED, error.hint.as_deref().unwrap_or_default());
     }
+    if let Some(error) = error.downcast_ref::<crate::services::ServiceError>() {
+        return of(if error.is_of_the_document() { USAGE } else { PRECONDITION }, error.hint());
+    }
     None
 }
 

@@ -10,6 +10,7 @@
 pub mod completions;
 pub mod failure;
 pub mod flags;
+pub mod keep_service;
 pub mod man;
 pub mod output;
 mod panic;
@@ -69,6 +70,7 @@ commands! {
     Schema => schema,
     Completions => completions,
     Man => man,
+    KeepService => keep_service,
 }
 
 /// The whole command line as clap knows it, for completions and the manual page.

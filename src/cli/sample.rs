@@ -1,7 +1,6 @@
 //! `faultline sample`: the sample service, as one command or as its two processes.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::flags::Global;
 use crate::sample::checkout::CheckoutOptions;
 use crate::sample::{backend, front};
+use crate::services::this_program;
 
 /// A small service to try faults on: a front end whose /checkout asks a backend.
 #[derive(Debug, Args)]
@@ -162,11 +162,6 @@ async fn shop(listen: &Listen<8080>, backend_port: u16, work: &Work, checkout: &
         child.wait().await?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The path of this very binary; by its own name where it still lies there, so that the child's name is `faultline`.
-fn this_program() -> PathBuf {
-    std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(|| "/proc/self/exe".into())
 }
 
 /// Cancelled by the first SIGTERM or SIGINT.
