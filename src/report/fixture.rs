@@ -7,7 +7,10 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::run::journal::Entry;
+use faultline_agent::plan::Plan;
+
+use super::RunReport;
+use crate::run::journal::{Entry, Event};
 
 /// How the run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,7 @@ pub(crate) fn lines(entries: &[Entry]) -> String {
 
 const FAULT: &str = "00000000f417";
 const INJECT: f64 = 12.4;
+const UNDO: &str = "remove table inet faultline_00000000f417";
 
 /// The document of the run.
 pub(crate) fn document() -> Value {
@@ -76,7 +80,7 @@ pub(crate) fn document() -> Value {
             "targets": { "shop": { "service": "shop" } },
             "method": [
                 { "observe": "12s" },
-                { "inject": { "fault": { "network-latency": {} }, "on": "shop", "for": "20s" } },
+                { "inject": { "fault": { "network-latency": { "delay": "100ms", "jitter": "10ms", "peers": { "ports": [8081] } } }, "on": "shop", "for": "20s" } },
             ],
             "recovery": { "within": "30s" },
             "seed": 7,
@@ -94,8 +98,9 @@ fn plan() -> Value {
             "table": format!("faultline_{FAULT}"),
             "queue": 4117,
             "selection": {
-                "namespace": "own", "direction": "egress", "ports": [8081], "protocol": "tcp", "owner": "everyone",
+                "namespace": "own", "direction": "egress", "loopback": true, "ports": [8081], "protocol": "tcp", "owner": "everyone",
             },
+            "hold": { "delay": "100ms", "jitter": "10ms", "seed": 7 },
         } }],
         "notes": ["userspace queue: this kernel has no netem", "replies are not delayed"],
     })
@@ -133,7 +138,35 @@ pub(crate) fn journal_of(ending: Ending, document: Value) -> Vec<Entry> {
         entries.extend(conclusion(ending, stop, end));
     }
     entries.sort_by(|one, other| one.at.total_cmp(&other.at));
+    // An undo is told of in the words of the plan, which are the step's own.
+    for entry in &mut entries {
+        if let Event::Undone { steps, .. } = &mut entry.event {
+            steps[0].step = words_of_the_plan();
+        }
+    }
     entries
+}
+
+/// The report of the run with this end, with fixed words for what other rooms describe in theirs: for snapshots.
+pub(crate) fn report(ending: Ending) -> RunReport {
+    let mut report = RunReport::from_entries(&journal(ending)).unwrap();
+    for fault in &mut report.faults {
+        fault.plan.steps.clear();
+        for step in &mut fault.steps {
+            step.does = Some(format!("add table inet faultline_{FAULT} in the agent's own network namespace"));
+            step.undo = UNDO.into();
+            step.manual = step.manual.take().map(|_| format!("nft delete table inet faultline_{FAULT}"));
+        }
+    }
+    report.experiment.spec.method.truncate(1);
+    for link in &mut report.chain {
+        link.detail = link.detail.replace(&words_of_the_plan(), UNDO);
+    }
+    report
+}
+
+fn words_of_the_plan() -> String {
+    serde_json::from_value::<Plan>(plan()).unwrap().steps[0].describe_undo()
 }
 
 fn entry(at: f64, event: Value) -> Entry {
@@ -185,7 +218,7 @@ fn conclusion(ending: Ending, stop: f64, end: f64) -> Vec<Entry> {
     };
     let undone = json!({ "undone": {
         "fault": FAULT,
-        "steps": [{ "step": format!("close queue 4117 and remove table inet faultline_{FAULT}"), "outcome": "undone", "clean": true }],
+        "steps": [{ "step": UNDO, "outcome": "undone", "clean": true }],
         "verified": true, "took": 0.0062,
     } });
     vec![
@@ -305,4 +338,35 @@ fn samples(ending: Ending, stop: f64, end: f64) -> Vec<Entry> {
         second += 1.0;
     }
     entries
+}
+
+/// A name that tries to be markup, an escape sequence, a table cell and a line of its own.
+pub(crate) const HOSTILE: &str =
+    "</script><script>alert(1)</script>\"' & | `x` [x](http://e) @everyone ]]> \u{1b}[2J\n# held\u{202e}";
+
+/// A journal whose every text of foreign origin is hostile.
+pub(crate) fn hostile() -> Vec<Entry> {
+    let text = lines(&journal(Ending::Aborted));
+    let hostile = serde_json::to_string(HOSTILE).unwrap();
+    let hostile = hostile.trim_matches('"');
+    let mut text = text;
+    for honest in [
+        "checkout-survives-a-slow-backend",
+        "When the backend answers 100 ms late",
+        "experiments/slow-backend.yaml",
+        "shop-1 (Linux 6.18.0)",
+        "status 503",
+        "exit code 1: connection refused",
+        "process 4711",
+        "median hold of 2,048 packets",
+        "12.4% of 202",
+        "E = 143 exceeds 20",
+        "up after 118 ms",
+        "payments",
+    ] {
+        assert!(text.contains(honest), "{honest}");
+        text = text.replace(honest, hostile);
+    }
+    text = text.replace("\"checkout\"", &format!("\"{hostile}\"")).replace("checkout: ", &format!("{hostile}: "));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

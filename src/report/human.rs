@@ -238,14 +238,10 @@ mod tests {
     use super::*;
     use crate::report::fixture::{self, Ending};
 
-    fn report(ending: Ending) -> RunReport {
-        RunReport::from_entries(&fixture::journal(ending)).unwrap()
-    }
-
     #[test]
     fn every_ending_on_eighty_columns() {
         for ending in Ending::ALL {
-            let text = render(&report(ending), false, 80);
+            let text = render(&fixture::report(ending), false, 80);
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
             insta::assert_snapshot!(format!("human-{}", ending.name()), text);
         }
@@ -253,7 +249,7 @@ mod tests {
 
     #[test]
     fn colour_adds_nothing_but_escape_sequences_and_a_narrow_terminal_is_kept_to() {
-        let report = report(Ending::Aborted);
+        let report = fixture::report(Ending::Aborted);
         let coloured = render(&report, true, 80);
         let bare = regex::Regex::new("\u{1b}\\[[0-9;]*m").unwrap().replace_all(&coloured, "").into_owned();
         assert!(coloured.len() > bare.len());

@@ -11,6 +11,8 @@ mod human;
 pub(crate) mod ink;
 mod journal;
 mod json;
+mod junit;
+mod markdown;
 mod model;
 pub(crate) mod notation;
 mod series;
@@ -41,6 +43,10 @@ pub enum Format {
     },
     /// All data, as `schemas/report.json` describes it.
     Json,
+    /// JUnit XML, for CI systems.
+    Junit,
+    /// Markdown, for the summaries of CI systems.
+    Markdown,
 }
 
 /// Writes a report in a format.
@@ -51,6 +57,8 @@ pub fn render(report: &RunReport, format: Format) -> Result<String, ReportError>
     match format {
         Format::Human { colour, width } => Ok(human::render(report, colour, width)),
         Format::Json => json::render(report),
+        Format::Junit => junit::render(report),
+        Format::Markdown => Ok(markdown::render(report)),
     }
 }
 

@@ -48,7 +48,8 @@ pub struct RunReport {
     pub services: Vec<ServiceReport>,
     /// What happened, in order.
     pub timeline: Vec<Moment>,
-    /// The document that was run, after `--set`.
+    /// The document that was run, after `--set`; `schemas/experiment.json` describes it.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub experiment: Experiment,
 }
 

@@ -42,7 +42,8 @@ pub struct FaultReport {
     pub steps: Vec<StepReport>,
     /// How it is undone after a crash.
     pub undo_class: UndoClass,
-    /// The plan that was carried out.
+    /// The plan that was carried out, as `faultline plan --json` prints it.
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
     pub plan: Plan,
 }
 

@@ -1,0 +1,227 @@
+//! Markdown for the summaries of CI systems and for comments: what matters first, the rest folded away.
+
+use std::fmt::Write as _;
+
+use super::{FaultProgress, FaultReport, LinkState, RunReport, notation};
+use crate::hypothesis::verdict::{Phase, RunVerdict, Verdict};
+
+/// The report as Markdown (GitHub's, which others read too).
+pub(super) fn render(report: &RunReport) -> String {
+    let mut out = String::new();
+    headline(&mut out, report);
+    chain(&mut out, report);
+    objectives(&mut out, report);
+    guardrails(&mut out, report);
+    for fault in &report.faults {
+        one_fault(&mut out, fault);
+    }
+    if !report.unknown.is_empty() {
+        out.push_str("\n### Not known\n\n");
+        for line in &report.unknown {
+            line_of(&mut out, format_args!("- {}", text(line)));
+        }
+    }
+    let run = &report.run;
+    line_of(&mut out, format_args!(""));
+    line_of(
+        &mut out,
+        format_args!(
+            "<sub>Run {} of {} on {}, {}, {} long, seed {}, faultline {}. Exit code {}.</sub>",
+            code(&run.id),
+            code(&run.file),
+            text(&run.host),
+            text(&run.started),
+            notation::seconds(run.duration),
+            run.seed,
+            text(&run.version),
+            report.exit_code
+        ),
+    );
+    out
+}
+
+fn line_of(out: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{line}");
+}
+
+/// A text as it is: nothing in it is taken for markup, a link or a mention.
+fn text(raw: &str) -> String {
+    let mut out = String::new();
+    for character in notation::one_line(raw).chars() {
+        match character {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '@' => out.push_str("&#64;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' => {
+                out.push('\\');
+                out.push(character);
+            }
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+/// A text as code, inside a table too.
+fn code(raw: &str) -> String {
+    let raw = notation::one_line(raw);
+    let escaped = raw.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('@', "&#64;");
+    let escaped = escaped.replace('|', "&#124;").replace('`', "&#96;").replace('*', "&#42;").replace('_', "&#95;");
+    let escaped = escaped.replace('[', "&#91;").replace('\\', "&#92;").replace('~', "&#126;");
+    format!("<code>{escaped}</code>")
+}
+
+fn headline(out: &mut String, report: &RunReport) {
+    let sign = match report.verdict {
+        RunVerdict::Held => "✅",
+        RunVerdict::Violated | RunVerdict::CleanupUnverified | RunVerdict::Aborted => "❌",
+        _ => "⚠️",
+    };
+    let verdict = notation::run_verdict(report.verdict);
+    line_of(out, format_args!("## {sign} {verdict}: {}\n", text(&report.run.experiment)));
+    line_of(out, format_args!("**{}**\n", text(&report.because)));
+    line_of(out, format_args!("> {}\n", text(&report.run.hypothesis)));
+}
+
+fn chain(out: &mut String, report: &RunReport) {
+    out.push_str("| | Evidence | |\n|---|---|---|\n");
+    for link in &report.chain {
+        let (sign, word) = match link.state {
+            LinkState::Proven => ("✅", "proven"),
+            LinkState::Broken => ("❌", "broken"),
+            LinkState::Unproven => ("⚠️", "unproven"),
+            LinkState::NotReached => ("➖", "not reached"),
+        };
+        line_of(out, format_args!("| {sign} {word} | {} | {} |", text(&link.name), text(&link.detail)));
+    }
+}
+
+fn objectives(out: &mut String, report: &RunReport) {
+    out.push_str("\n### Objectives\n\n| Objective | Before | During | After |\n|---|---|---|---|\n");
+    for row in &report.objectives {
+        let cell = |phase: Phase| match row.phases.iter().find(|found| found.phase == phase) {
+            Some(found) => {
+                let sign = match found.verdict {
+                    Verdict::Held => "✅",
+                    Verdict::Violated => "❌",
+                    Verdict::Inconclusive | Verdict::NoData => "⚠️",
+                };
+                format!("{sign} {}<br>{}", notation::verdict(found.verdict), text(&found.measured_text))
+            }
+            None => "➖ not judged".into(),
+        };
+        let cells = [Phase::Before, Phase::During, Phase::After].map(cell).join(" | ");
+        line_of(out, format_args!("| {} | {cells} |", text(&row.description)));
+    }
+    for row in &report.objectives {
+        for found in row.phases.iter().filter(|found| found.verdict != Verdict::Held) {
+            line_of(
+                out,
+                format_args!(
+                    "\n- **{}** ({}): {}",
+                    text(&row.description),
+                    notation::phase(found.phase),
+                    text(&found.because)
+                ),
+            );
+        }
+    }
+}
+
+fn guardrails(out: &mut String, report: &RunReport) {
+    if report.guardrails.is_empty() {
+        return;
+    }
+    out.push_str("\n### Guardrails\n\n");
+    for row in &report.guardrails {
+        let state = match (row.breached_at, &row.because) {
+            (Some(at), because) => {
+                let because = text(because.as_deref().unwrap_or_default());
+                format!("❌ breached after {}: {because}", notation::seconds(at))
+            }
+            (None, _) => "✅ not breached".into(),
+        };
+        line_of(out, format_args!("- {}: {state}", text(&row.description)));
+    }
+}
+
+fn one_fault(out: &mut String, fault: &FaultReport) {
+    let progress = match fault.progress {
+        FaultProgress::Planned => "only planned",
+        FaultProgress::Failed => "could not be put in place",
+        FaultProgress::Undone => "undone and verified",
+        FaultProgress::UndoUnverified => "undo NOT verified",
+        FaultProgress::InPlace => "no undo recorded",
+    };
+    line_of(out, format_args!("\n### Fault {} on {}: {progress}\n", text(&fault.fault), text(&fault.target)));
+    if let Some(failure) = &fault.failure {
+        line_of(out, format_args!("{}\n", text(failure)));
+    }
+    if !fault.dose.is_empty() {
+        out.push_str("| Dose | Asked | Measured | | By |\n|---|---:|---:|---:|---|\n");
+        for row in &fault.dose {
+            let number =
+                |number: Option<f64>| number.map_or_else(|| "–".into(), |n| text(&notation::measure(n, &row.unit)));
+            let misses = row.asked.zip(row.measured).and_then(|(asked, measured)| notation::deviation(asked, measured));
+            line_of(
+                out,
+                format_args!(
+                    "| {} | {} | {} | {} | {} |",
+                    text(&row.name),
+                    number(row.asked),
+                    number(row.measured),
+                    misses.unwrap_or_default(),
+                    text(row.by.as_deref().unwrap_or_default())
+                ),
+            );
+        }
+    }
+    out.push_str("\n<details><summary>Targets, steps and their undo</summary>\n\n");
+    for target in &fault.plan.targets {
+        line_of(out, format_args!("- target: {}", text(target)));
+    }
+    for step in &fault.steps {
+        if let Some(does) = &step.does {
+            line_of(out, format_args!("- step: {}", text(does)));
+        }
+        let sign = match (&step.outcome, step.clean) {
+            (Some(_), true) => "✅",
+            (None, true) => "➖",
+            (_, false) => "❌",
+        };
+        let outcome = step.outcome.as_deref().unwrap_or("not recorded");
+        line_of(out, format_args!("- undo: {}: {sign} {}", text(&step.undo), text(outcome)));
+        if let Some(manual) = &step.manual {
+            line_of(out, format_args!("- by hand: {}", code(manual)));
+        }
+    }
+    out.push_str("\n</details>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{self, Ending};
+
+    #[test]
+    fn every_ending() {
+        for ending in Ending::ALL {
+            let report = fixture::report(ending);
+            insta::assert_snapshot!(format!("markdown-{}", ending.name()), render(&report));
+        }
+    }
+
+    #[test]
+    fn hostile_names_stay_text() {
+        let text = render(&RunReport::from_entries(&fixture::hostile()).unwrap());
+        assert!(!text.contains("<script") && !text.contains('\u{1b}') && !text.contains("@everyone"), "{text}");
+        assert!(!text.contains("[x]("), "{text}");
+        // Every row of the table of objectives still has its four cells.
+        let rows: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("| Objective")).take(6).collect();
+        for row in rows {
+            assert_eq!(row.replace("\\|", "").matches('|').count(), 5, "{row}");
+        }
+    }
+}
