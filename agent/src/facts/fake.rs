@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Facts, FactsError, Feature, FileSystemFacts, KernelFeatures, ProcessFacts};
+use super::{Facts, FactsError, Feature, FileSystemFacts, Freezer, KernelFeatures, ProcessFacts};
 use crate::identity::{NetworkNamespace, ProcessIdentity};
 
 /// A host made up in memory: process 1, the agent as process 100, one file system, `lo` and `eth0`, and a kernel that
@@ -20,6 +20,8 @@ pub struct FakeFacts {
     pub journal_folder: PathBuf,
     /// Bytes of memory that may be taken.
     pub available_memory: u64,
+    /// The freezers, by the path of their cgroup.
+    pub freezers: BTreeMap<PathBuf, Freezer>,
     /// The interfaces of each namespace.
     pub interfaces: BTreeMap<NetworkNamespace, Vec<String>>,
     /// What the kernel can do, in every namespace.
@@ -67,6 +69,7 @@ impl Default for FakeFacts {
             file_systems: vec![file_system("/")],
             journal_folder: "/var/lib/faultline".into(),
             available_memory: 8 << 30,
+            freezers: BTreeMap::new(),
             interfaces: BTreeMap::from([(NetworkNamespace::Own, vec!["lo".into(), "eth0".into()])]),
             kernel_features: KernelFeatures {
                 release: "6.18.0".into(),
@@ -90,6 +93,10 @@ impl Facts for FakeFacts {
 
     fn available_memory(&self) -> Result<u64, FactsError> {
         Ok(self.available_memory)
+    }
+
+    fn freezer(&self, cgroup: &Path) -> Option<Freezer> {
+        self.freezers.get(cgroup).cloned()
     }
 
     fn file_system(&self, path: &Path) -> Result<FileSystemFacts, FactsError> {

@@ -48,7 +48,7 @@ pub fn mount_of(path: &Path) -> Result<MountInfo, FactsError> {
 }
 
 /// Where the cgroup v2 hierarchy is mounted, if it is.
-pub(crate) fn cgroup_mount() -> Option<PathBuf> {
+pub fn cgroup_mount() -> Option<PathBuf> {
     mounts().ok()?.into_iter().find(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point)
 }
 

@@ -1,9 +1,10 @@
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use procfs::{Current, Meminfo};
 
 use super::process::into_io;
-use super::{Facts, FactsError, FileSystemFacts, KernelFeatures, ProcessFacts};
+use super::{Facts, FactsError, FileSystemFacts, Freezer, KernelFeatures, ProcessFacts};
 use crate::identity::{NetworkNamespace, ProcessIdentity};
 use crate::kernel::namespace;
 
@@ -37,6 +38,12 @@ impl Facts for HostFacts {
     fn available_memory(&self) -> Result<u64, FactsError> {
         let memory = Meminfo::current().map_err(|error| FactsError::new("/proc/meminfo", into_io(error)))?;
         Ok(memory.mem_available.unwrap_or(memory.mem_free))
+    }
+
+    fn freezer(&self, cgroup: &Path) -> Option<Freezer> {
+        let folder = super::cgroup_mount()?.join(cgroup.strip_prefix("/").unwrap_or(cgroup));
+        let frozen = std::fs::read_to_string(folder.join("cgroup.freeze")).ok()?.trim() == "1";
+        Some(Freezer { inode: folder.metadata().ok()?.ino(), folder, frozen })
     }
 
     fn file_system(&self, path: &Path) -> Result<FileSystemFacts, FactsError> {

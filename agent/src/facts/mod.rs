@@ -15,7 +15,7 @@ mod process;
 mod protection;
 mod selection;
 
-pub use file_system::{file_system_of, mount_of};
+pub use file_system::{cgroup_mount, file_system_of, mount_of};
 pub use host::HostFacts;
 pub use need::Need;
 pub use pick::Pick;
@@ -100,6 +100,17 @@ pub struct FileSystemFacts {
     pub read_only: bool,
 }
 
+/// The freezer of one cgroup (v2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freezer {
+    /// The folder of the cgroup, the mount included.
+    pub folder: PathBuf,
+    /// The inode number of that folder.
+    pub inode: u64,
+    /// Whether somebody has frozen it.
+    pub frozen: bool,
+}
+
 /// What the running kernel can do for us, found by asking it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -150,6 +161,9 @@ pub trait Facts: Send + Sync {
     /// # Errors
     /// If `/proc/meminfo` cannot be read.
     fn available_memory(&self) -> Result<u64, FactsError>;
+
+    /// The freezer of a cgroup, given by its path below the mount; nothing if there is no such cgroup, or it has none.
+    fn freezer(&self, cgroup: &Path) -> Option<Freezer>;
 
     /// The file system that holds a path.
     ///

@@ -149,7 +149,14 @@ mod tests {
 
     impl Sleeper {
         fn start() -> Self {
-            Self(Command::new("sleep").arg("1000").spawn().unwrap())
+            let child = Self(Command::new("sleep").arg("1000").spawn().unwrap());
+            // A program that was started a moment ago may still bear the name of who started it.
+            let begun = std::time::Instant::now();
+            let own = |file: &str| std::fs::read(format!("/proc/{}/{file}", child.pid())).unwrap_or_default();
+            while (own("comm") != b"sleep\n" || own("cmdline").is_empty()) && begun.elapsed().as_secs() < 5 {
+                std::thread::yield_now();
+            }
+            child
         }
 
         fn pid(&self) -> i32 {

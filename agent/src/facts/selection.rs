@@ -220,6 +220,11 @@ mod tests {
             let environment = Some(environment.to_owned());
             Selection { environment, network_namespace, ..Selection::default() }.matcher().unwrap().matches(&facts)
         };
+        // A program that was started a moment ago may not have its environment yet.
+        let begun = std::time::Instant::now();
+        while !ask(&mark, None) && begun.elapsed().as_secs() < 5 {
+            std::thread::yield_now();
+        }
         let answers = [ask(&mark, None), ask(&mark, Some(7)), ask(&mark, Some(8)), ask("FAULTLINE_TEST_MARK=", None)];
         child.kill().unwrap();
         child.wait().unwrap();

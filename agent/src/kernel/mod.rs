@@ -4,9 +4,13 @@
 //! [`engine`](crate::engine) and [`recover`](crate::recover) alone. What was written is read back: a call that
 //! returned success is a belief, the kernel's own listing is a fact.
 
+mod cgroup_freeze;
 mod host;
 pub mod namespace;
 mod pending;
+mod process_descriptor;
+mod process_kill;
+mod process_pause;
 pub(crate) mod raw_netlink;
 pub mod user_namespace;
 

@@ -35,9 +35,6 @@ pending! {
     PacketRules,
     PacketQueue,
     Netem,
-    ProcessKill,
-    ProcessPause,
-    CgroupFreeze,
     SpaceFill,
     InodeFill,
 }
