@@ -1,0 +1,115 @@
+//! Typing a tree as an experiment, and finding all that does not fit.
+//!
+//! serde stops at the first error. Here the value at fault is taken out and the rest is tried again, until it fits or
+//! nothing is left to take out; so one wrong value does not hide the next.
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::document::Experiment;
+use super::suggest;
+use super::yaml::typed::{Problem, TypeError, from_tree};
+use super::yaml::{Node, Path, Segment};
+
+/// How many errors of one document are looked for.
+const MOST_ERRORS: usize = 50;
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Typed {
+    /// The experiment, perhaps without what is listed in `left_out`; `None` if too little fits.
+    pub experiment: Option<Experiment>,
+    /// The tree that became that experiment.
+    pub tree: Node,
+    /// What was taken out because it does not fit.
+    pub left_out: Vec<Path>,
+    /// Why it does not fit.
+    pub errors: Vec<Diagnostic>,
+}
+
+/// Types a tree and finds all errors.
+pub fn type_all(tree: &Node) -> Typed {
+    let mut typed = Typed { experiment: None, tree: tree.clone(), left_out: Vec::new(), errors: Vec::new() };
+    for _ in 0..MOST_ERRORS {
+        let error = match from_tree::<Experiment>(&typed.tree) {
+            Ok(experiment) => {
+                typed.experiment = Some(experiment);
+                break;
+            }
+            Err(error) => error,
+        };
+        // A key that is missing because we took it out was told of already.
+        let consequence = matches!(&error.problem, Problem::MissingKey(key)
+            if typed.left_out.iter().any(|out| *out == error.path.join(*key)));
+        if !consequence {
+            typed.errors.push(diagnose(&error, &typed.tree));
+        }
+        if typed.tree.remove(&error.path).is_none() {
+            break;
+        }
+        typed.left_out.push(error.path);
+    }
+    typed
+}
+
+fn diagnose(error: &TypeError, tree: &Node) -> Diagnostic {
+    let (path, message) = match &error.problem {
+        Problem::UnknownKey { key, .. } => {
+            let parent = error.path.parent().unwrap_or_default();
+            let message = if parent.segments().is_empty() {
+                format!("a document has no `{key}`")
+            } else {
+                format!("there is no `{key}` here")
+            };
+            (parent, message)
+        }
+        Problem::UnknownWord { .. } if ends_with_its_word(error) => {
+            (error.path.parent().unwrap_or_default(), error.to_string())
+        }
+        _ => (error.path.clone(), error.to_string()),
+    };
+    Diagnostic {
+        severity: Severity::Error,
+        path: path.to_string(),
+        message,
+        hint: hint(error, tree),
+        place: error.place.unwrap_or_default(),
+    }
+}
+
+/// Whether the unknown word is the key at which the path ends (`fault: { network-latencyy: … }`).
+fn ends_with_its_word(error: &TypeError) -> bool {
+    match (&error.problem, error.path.segments().last()) {
+        (Problem::UnknownWord { word, .. }, Some(Segment::Key(key))) => word == key,
+        _ => false,
+    }
+}
+
+fn hint(error: &TypeError, tree: &Node) -> Option<String> {
+    match &error.problem {
+        Problem::UnknownKey { key, expected } => {
+            let present: Vec<&str> = error.path.parent().and_then(|parent| tree.at(&parent)).map_or(Vec::new(), |node| {
+                node.keys().collect()
+            });
+            let free = expected.iter().copied().filter(|name| !present.contains(name));
+            Some(match suggest::nearest(key, free) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None if expected.is_empty() => "nothing can be set here".into(),
+                None => format!("here can be `{}`", expected.join("`, `")),
+            })
+        }
+        Problem::UnknownWord { word, expected } => Some(suggest::hint(word, expected.iter().copied())),
+        Problem::MissingKey("apiVersion") => Some("write `apiVersion: faultline.dev/v1` at the top".into()),
+        Problem::MissingKey("kind") => Some("write `kind: Experiment`".into()),
+        Problem::NotOne { given, expected } if given.is_empty() => {
+            Some(format!("give one of `{}`", expected.join("`, `")))
+        }
+        Problem::NotOne { .. } => {
+            let in_list = matches!(error.path.segments().last(), Some(Segment::Index(_)));
+            in_list.then(|| "begin a new item of the list with `- `".into())
+        }
+        Problem::NeedsSettings(word) => Some(format!("write `{word}: {{ … }}`, or `{word}: {{}}` for its defaults")),
+        Problem::Kind { found, expected } if found == "nothing" && expected.starts_with("a mapping") => {
+            Some("write `{}` for one without settings, or leave the key out".into())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,249 @@
+//! Reading text into trees, within limits that no honest document meets.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{Location, Spanned};
+
+use super::{Entry, Kind, Node, Place, Scalar, Value};
+
+/// The longest document that is read, in bytes.
+pub const LONGEST: usize = 1 << 20;
+/// How deep lists and mappings may be nested.
+const DEEPEST: usize = 32;
+/// How many values a file may have, those repeated by aliases included.
+const MOST_VALUES: usize = 50_000;
+
+/// Text that is not YAML, or more of it than is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadError {
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub place: Place,
+    /// The way on, where there is a better one than the message.
+    pub hint: Option<String>,
+}
+
+/// Reads all documents of a text; empty ones are left out.
+///
+/// # Errors
+/// If the text is not YAML, has a key twice, or goes beyond the limits on depth, number of values and aliases.
+pub fn read(text: &str, source: usize) -> Result<Vec<Node>, ReadError> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: DEEPEST,
+            flow_nesting_limit: DEEPEST,
+            max_nodes: MOST_VALUES,
+            max_events: 4 * MOST_VALUES,
+            max_documents: 100,
+            max_aliases: 1_000,
+            max_anchors: 1_000,
+            max_merge_keys: 1_000,
+            max_recorded_anchor_events: MOST_VALUES,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MOST_VALUES,
+            max_replay_stack_depth: DEEPEST,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Merge,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        strict_booleans: true,
+        emit_comments: false,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    };
+    let documents: Vec<Spanned<Raw>> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| read_error(&error, text, source))?;
+    Ok(documents.into_iter().map(|document| node(document, text, source)).collect())
+}
+
+/// What serde can tell of a value, before its text is looked up in the source.
+enum Raw {
+    Null,
+    Boolean(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Spanned<Self>>),
+    Mapping(Vec<(Spanned<String>, Spanned<Self>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Raw;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a value")
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Raw, E> {
+                Ok(Raw::Null)
+            }
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Raw, E> {
+                Ok(Raw::Boolean(value))
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Raw, E> {
+                Ok(Raw::Unsigned(value))
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Raw, E> {
+                Ok(u64::try_from(value).map_or(Raw::Signed(value), Raw::Unsigned))
+            }
+            fn visit_u128<E: de::Error>(self, value: u128) -> Result<Raw, E> {
+                #[expect(clippy::cast_precision_loss, reason = "its text is kept; as a number it is only too large")]
+                Ok(Raw::Float(value as f64))
+            }
+            fn visit_i128<E: de::Error>(self, value: i128) -> Result<Raw, E> {
+                #[expect(clippy::cast_precision_loss, reason = "its text is kept; as a number it is only too large")]
+                Ok(Raw::Float(value as f64))
+            }
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Raw, E> {
+                Ok(Raw::Float(value))
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Raw, E> {
+                Ok(Raw::Text(value.into()))
+            }
+            fn visit_string<E: de::Error>(self, value: String) -> Result<Raw, E> {
+                Ok(Raw::Text(value))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Raw, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    items.push(item);
+                }
+                Ok(Raw::List(items))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut mapping: A) -> Result<Raw, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = mapping.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Raw::Mapping(entries))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+fn place(location: Location, text: &str, source: usize) -> Place {
+    let span = location.span();
+    let index = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
+    let start = index(span.byte_offset()).unwrap_or_else(|| offset_of(location, text)).min(text.len());
+    let end = start.saturating_add(index(span.byte_len()).unwrap_or(0)).min(text.len());
+    if text.is_char_boundary(start) && text.is_char_boundary(end) {
+        Place { source, start, end }
+    } else {
+        Place { source, start: 0, end: 0 }
+    }
+}
+
+/// The byte at a line and column, for locations that come without bytes.
+fn offset_of(location: Location, text: &str) -> usize {
+    let line = usize::try_from(location.line().saturating_sub(1)).unwrap_or(0);
+    let column = usize::try_from(location.column().saturating_sub(1)).unwrap_or(0);
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let rest = text[start..].lines().next().unwrap_or_default();
+    start + rest.char_indices().nth(column).map_or(rest.len(), |(offset, _)| offset)
+}
+
+fn node(raw: Spanned<Raw>, text: &str, source: usize) -> Node {
+    let written = place(raw.defined, text, source);
+    let place = place(raw.referenced, text, source);
+    // The text as written tells `1.10` from `1.1`; where an alias or a tag is in the way, the number itself must do.
+    let scalar = |kind, otherwise: String| {
+        let plain = text[written.start..written.end].trim();
+        let as_written = !plain.is_empty() && !plain.starts_with(['"', '\'', '|', '>', '*', '&', '!']);
+        Value::Scalar(Scalar { text: if as_written { plain.to_owned() } else { otherwise }, kind })
+    };
+    let value = match raw.value {
+        Raw::Null => Value::Scalar(Scalar { text: text[written.start..written.end].trim().into(), kind: Kind::Null }),
+        Raw::Boolean(value) => scalar(Kind::Boolean(value), value.to_string()),
+        Raw::Unsigned(value) => scalar(Kind::Unsigned(value), value.to_string()),
+        Raw::Signed(value) => scalar(Kind::Signed(value), value.to_string()),
+        Raw::Float(value) => scalar(Kind::Float(value), value.to_string()),
+        // What is too large for a number comes as the text of infinity; what was written says more.
+        Raw::Text(value) if matches!(value.as_str(), ".inf" | "-.inf" | ".nan") => scalar(Kind::Text, value),
+        Raw::Text(value) => Value::Scalar(Scalar { text: value, kind: Kind::Text }),
+        Raw::List(items) => Value::List(items.into_iter().map(|item| node(item, text, source)).collect()),
+        Raw::Mapping(entries) => Value::Mapping(
+            entries
+                .into_iter()
+                .map(|(key, value)| Entry {
+                    place: self::place(key.referenced, text, source),
+                    key: key.value,
+                    node: node(value, text, source),
+                })
+                .collect(),
+        ),
+    };
+    Node { value, place }
+}
+
+fn read_error(error: &serde_saphyr::Error, text: &str, source: usize) -> ReadError {
+    let error = error.without_snippet();
+    let place = error.location().map_or_else(Place::default, |location| self::place(location, text, source));
+    let (message, hint) = in_words(error);
+    ReadError { message, place, hint: hint.map(str::to_owned) }
+}
+
+/// The reader's errors in words for people who do not know its options.
+fn in_words(error: &serde_saphyr::Error) -> (String, Option<&'static str>) {
+    use serde_saphyr::Error as Yaml;
+    const LIMITS: &str = "an experiment is a short document; nothing of this one was used";
+    match error {
+        Yaml::DuplicateMappingKey { key, .. } => (
+            format!("the key {} is given twice", key.as_deref().map_or("here".into(), |key| format!("`{key}`"))),
+            Some("keep one of the two; which of them was meant cannot be told"),
+        ),
+        Yaml::UnknownAnchor { .. } => ("this alias names an anchor that is not defined before it".into(), None),
+        Yaml::UnsupportedTag { tag, .. } => (format!("the tag `{tag}` means nothing here"), None),
+        Yaml::NullIntoString { .. } | Yaml::Unexpected { expected: "string scalar", .. } => {
+            ("a key must be a text".into(), None)
+        }
+        Yaml::Budget { breach, .. } => (format!("this goes beyond a limit: {}", limit(breach)), Some(LIMITS)),
+        Yaml::AliasReplayLimitExceeded { .. }
+        | Yaml::AliasReplayStackDepthExceeded { .. }
+        | Yaml::AliasExpansionLimitExceeded { .. } => {
+            ("this goes beyond a limit: its aliases expand to too much".into(), Some(LIMITS))
+        }
+        Yaml::RecursiveReferencesRequireWeakTypes { .. } => ("this alias stands inside its own anchor".into(), None),
+        other => {
+            // The place is shown beside the message; serde-saphyr appends it in words.
+            let full = other.render();
+            let message = full.split(" at line ").next().unwrap_or(&full).trim();
+            match message {
+                "recursion limit exceeded" => {
+                    (format!("this goes beyond a limit: nested more than {DEEPEST} deep"), Some(LIMITS))
+                }
+                "mapping values are not allowed in this context" => (
+                    "a `: ` stands where no key can be".into(),
+                    Some("put a text that holds `: ` in quotes, and give the keys of one mapping the same indentation"),
+                ),
+                "while parsing a block mapping, did not find expected key" => (
+                    "a key was expected here".into(),
+                    Some("give the keys of one mapping, and the items of one list, the same indentation"),
+                ),
+                _ => (format!("this is not YAML: {message}"), None),
+            }
+        }
+    }
+}
+
+fn limit(breach: &serde_saphyr::budget::BudgetBreach) -> String {
+    use serde_saphyr::budget::BudgetBreach as Breach;
+    match breach {
+        Breach::Depth { .. } => format!("nested more than {DEEPEST} deep"),
+        Breach::Nodes { .. } | Breach::Events { .. } => format!("more than {MOST_VALUES} values"),
+        Breach::Documents { .. } => "more than 100 documents".into(),
+        Breach::Aliases { .. }
+        | Breach::Anchors { .. }
+        | Breach::RecordedAnchorEvents { .. }
+        | Breach::RecordedAnchorBytes { .. }
+        | Breach::AliasAnchorRatio { .. }
+        | Breach::MergeKeys { .. } => "its anchors and aliases expand to too much".into(),
+        other => format!("{other:?}"),
+    }
+}
