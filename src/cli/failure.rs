@@ -10,6 +10,7 @@ use faultline_agent::fault::PlanError;
 
 use super::flags::Global;
 use super::output;
+use crate::experiment::load::LoadError;
 
 /// The document or the command line is wrong.
 pub const USAGE: u8 = 2;
@@ -89,6 +90,9 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return of(failure.code, failure.hint.as_deref().unwrap_or_default());
     }
+    if error.is::<LoadError>() {
+        return of(USAGE, "");
+    }
     if let Some(error) = error.downcast_ref::<PlanError>() {
         return match error {
             PlanError::Parameter { hint, .. } => of(USAGE, hint),
@@ -117,8 +121,11 @@ pub fn report(error: &anyhow::Error, global: &Global) {
     output::tell(&render(error, global.colour_on_stderr()));
 }
 
-/// `error: …`, a line `caused by: …` for each cause that says something new, and after an empty line the hints.
+/// A wrong document is shown line by line; any other error as `error: …`, a line `caused by: …` for each cause that says something new, and after an empty line the hints.
 pub fn render(error: &anyhow::Error, colour: bool) -> String {
+    if let Some(error) = error.downcast_ref::<LoadError>() {
+        return error.render(colour);
+    }
     let paint = |style: &str, word: &str| if colour { format!("\x1b[{style}m{word}\x1b[0m") } else { word.to_owned() };
     let mut text = format!("{} {error}\n", paint("1;31", "error:"));
     let mut last = error.to_string();

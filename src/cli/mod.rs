@@ -7,6 +7,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "a subcommand consumes its arguments, whether it needs to or not")]
 
+pub mod check;
 pub mod completions;
 pub mod failure;
 pub mod flags;
@@ -66,6 +67,7 @@ macro_rules! commands {
 
 // In the order of the help.
 commands! {
+    Check => check,
     Sample => sample,
     Schema => schema,
     Completions => completions,

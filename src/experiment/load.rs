@@ -105,7 +105,10 @@ pub fn from_text(name: &str, text: &str, set: &[Setting]) -> Result<Vec<Loaded>,
         let typing::Typed { experiment, tree: typed_tree, left_out, errors } = typing::type_all(&tree);
         found.extend(errors);
         if let Some(experiment) = &experiment {
-            found.extend(check::check(experiment, &check::Document { tree: &typed_tree, whole: &tree, left_out: &left_out }));
+            found.extend(check::check(
+                experiment,
+                &check::Document { tree: &typed_tree, whole: &tree, left_out: &left_out },
+            ));
         }
         found.sort_by_key(|diagnostic| (diagnostic.place.source, diagnostic.place.start));
         found.dedup();
@@ -127,11 +130,8 @@ pub fn from_text(name: &str, text: &str, set: &[Setting]) -> Result<Vec<Loaded>,
 fn read_text(path: &Path) -> Result<(String, String), LoadError> {
     let stdin = path == Path::new("-");
     let name = if stdin { "standard input".to_owned() } else { path.display().to_string() };
-    let unreadable = |source: io::Error, hint: &str| LoadError::Unreadable {
-        file: name.clone(),
-        source,
-        hint: hint.into(),
-    };
+    let unreadable =
+        |source: io::Error, hint: &str| LoadError::Unreadable { file: name.clone(), source, hint: hint.into() };
     let mut bytes = Vec::new();
     let most = read::LONGEST as u64 + 1;
     let done = if stdin {
@@ -160,7 +160,8 @@ fn read_text(path: &Path) -> Result<(String, String), LoadError> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        let error = io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8 text (line {line}, byte {at})"));
+        let error =
+            io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8 text (line {line}, byte {at})"));
         unreadable(error, "save it as UTF-8; is this the right file?")
     })?;
     Ok((name, text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned)))
@@ -179,7 +180,8 @@ impl LoadError {
         };
         match self {
             Self::Unreadable { hint, .. } => {
-                let hint = if hint.is_empty() { String::new() } else { format!("  {} {hint}\n", paint("1;36", "hint:")) };
+                let hint =
+                    if hint.is_empty() { String::new() } else { format!("  {} {hint}\n", paint("1;36", "hint:")) };
                 format!("{}: {self}\n{hint}", paint("1;31", "error"))
             }
             Self::Wrong { diagnostics, sources, .. } => {

@@ -33,10 +33,9 @@ impl FromStr for Setting {
             .map_err(|error| SettingError(format!("the value behind `=`: {}", error.message)))?;
         let mut value = match (documents.pop(), documents.is_empty()) {
             (Some(value), true) => value,
-            (None, _) => Node {
-                value: Value::Scalar(Scalar { text: String::new(), kind: Kind::Null }),
-                place: Place::default(),
-            },
+            (None, _) => {
+                Node { value: Value::Scalar(Scalar { text: String::new(), kind: Kind::Null }), place: Place::default() }
+            }
             _ => return Err(SettingError("the value behind `=` is more than one document".into())),
         };
         moved(&mut value, start);
@@ -132,7 +131,8 @@ impl Setting {
         let segments = self.path.segments();
         for (position, segment) in segments.iter().enumerate() {
             let last = position + 1 == segments.len();
-            if let Some(problem) = obstacle(node, &walked, segment, last) {
+            let list_follows = matches!(segments.get(position + 1), Some(Segment::Index(_)));
+            if let Some(problem) = obstacle(node, &walked, segment, last, list_follows) {
                 return Err(Diagnostic {
                     severity: Severity::Error,
                     path: self.path.to_string(),
@@ -157,20 +157,17 @@ impl Setting {
 }
 
 /// Why a path cannot go on, and what there is instead.
-fn obstacle(node: &Node, walked: &Path, segment: &Segment, last: bool) -> Option<(String, String)> {
+fn obstacle(node: &Node, walked: &Path, segment: &Segment, last: bool, list_follows: bool) -> Option<(String, String)> {
     let here = if walked.segments().is_empty() { "the document".into() } else { format!("`{walked}`") };
     match (&node.value, segment) {
         (Value::Mapping(_), Segment::Key(key)) => {
             let names = matches!(walked.to_string().as_str(), "spec.signals" | "spec.services" | "spec.targets");
             let missing = node.child(segment).is_none();
-            (missing && names && !last)
+            (missing && (list_follows || names && !last))
                 .then(|| (format!("there is no `{key}` in {here}"), suggest::hint(key, node.keys())))
         }
-        (Value::Mapping(entries), Segment::Index(_)) if !entries.is_empty() => {
+        (Value::Mapping(_), Segment::Index(_)) => {
             Some((format!("{here} has keys, not numbered items"), suggest::there_is(&node.keys().collect::<Vec<_>>())))
-        }
-        (Value::Mapping(_), Segment::Index(index)) => {
-            Some((format!("{here} has no item [{index}]"), "it is not a list, or not there".into()))
         }
         (Value::List(items), Segment::Index(index)) => (*index >= items.len()).then(|| {
             let there = match items.len() {
@@ -232,17 +229,17 @@ mod tests {
     fn a_path_that_leads_nowhere_says_what_is_there() {
         for (text, expected) in [
             ("method[7].observe=1s", "spec.method[7].observe: `spec.method` has no item [7]; there is [0] to [1]"),
-            ("signals.b.http.rate=1/s", "spec.signals.b.http.rate: there is no `b` in `spec.signals`; there is only `a`"),
+            (
+                "signals.b.http.rate=1/s",
+                "spec.signals.b.http.rate: there is no `b` in `spec.signals`; there is only `a`",
+            ),
             ("seed.x=1", "spec.seed.x: `spec.seed` is a value without parts: `1`; end the path there"),
             (
                 "method.observe=1",
                 "spec.method.observe: `spec.method` is a list; it has 2 items; name one by its number, as in \
                  `spec.method[0].observe`",
             ),
-            (
-                "metod[0].observe=1",
-                "spec.metod[0].observe: `spec.metod` has no item [0]; it is not a list, or not there",
-            ),
+            ("metod[0].observe=1", "spec.metod[0].observe: there is no `metod` in `spec`; did you mean `method`?"),
         ] {
             assert_eq!(set(text).unwrap_err(), expected, "{text}");
         }

@@ -19,7 +19,7 @@ pub struct Typed {
     pub experiment: Option<Experiment>,
     /// The tree that became that experiment.
     pub tree: Node,
-    /// What was taken out because it does not fit.
+    /// What was taken out because it does not fit: the paths as written.
     pub left_out: Vec<Path>,
     /// Why it does not fit.
     pub errors: Vec<Diagnostic>,
@@ -28,6 +28,7 @@ pub struct Typed {
 /// Types a tree and finds all errors.
 pub fn type_all(tree: &Node) -> Typed {
     let mut typed = Typed { experiment: None, tree: tree.clone(), left_out: Vec::new(), errors: Vec::new() };
+    let mut misspelt = Vec::new();
     for _ in 0..MOST_ERRORS {
         let error = match from_tree::<Experiment>(&typed.tree) {
             Ok(experiment) => {
@@ -36,24 +37,46 @@ pub fn type_all(tree: &Node) -> Typed {
             }
             Err(error) => error,
         };
-        // A key that is missing because we took it out was told of already.
-        let consequence = matches!(&error.problem, Problem::MissingKey(key)
-            if typed.left_out.iter().any(|out| *out == error.path.join(*key)));
-        if !consequence {
-            typed.errors.push(diagnose(&error, &typed.tree));
+        let path = as_written(&error.path, &typed.left_out);
+        if !follows_from(&error, &path, &typed.left_out, &misspelt) {
+            typed.errors.push(diagnose(&error, &path, &typed.tree));
+        }
+        if let Problem::UnknownKey { key, expected } = &error.problem
+            && let (Some(meant), Some(parent)) = (suggest::nearest(key, expected.iter().copied()), path.parent())
+        {
+            misspelt.push(parent.join(meant));
         }
         if typed.tree.remove(&error.path).is_none() {
             break;
         }
-        typed.left_out.push(error.path);
+        typed.left_out.push(path);
     }
     typed
 }
 
-fn diagnose(error: &TypeError, tree: &Node) -> Diagnostic {
+/// Whether an error is there only because of what was taken out or misspelt, which was told of already.
+fn follows_from(error: &TypeError, path: &Path, left_out: &[Path], misspelt: &[Path]) -> bool {
+    match &error.problem {
+        Problem::MissingKey(key) => [left_out, misspelt].iter().any(|told| told.contains(&path.join(*key))),
+        Problem::NotOne { given, .. } => given.is_empty() && left_out.iter().any(|out| out.starts_with(path)),
+        _ => false,
+    }
+}
+
+/// The path in the text of a path in the tree, from which some items of lists were taken out.
+pub fn as_written(path: &Path, left_out: &[Path]) -> Path {
+    path.segments().iter().fold(Path::default(), |walked, segment| {
+        let Segment::Index(index) = segment else { return walked.join(segment.clone()) };
+        let is_out = |index: &usize| left_out.contains(&walked.join(*index));
+        let written = (0..).filter(|index| !is_out(index)).nth(*index).unwrap_or(*index);
+        walked.join(written)
+    })
+}
+
+fn diagnose(error: &TypeError, written: &Path, tree: &Node) -> Diagnostic {
     let (path, message) = match &error.problem {
         Problem::UnknownKey { key, .. } => {
-            let parent = error.path.parent().unwrap_or_default();
+            let parent = written.parent().unwrap_or_default();
             let message = if parent.segments().is_empty() {
                 format!("a document has no `{key}`")
             } else {
@@ -62,9 +85,9 @@ fn diagnose(error: &TypeError, tree: &Node) -> Diagnostic {
             (parent, message)
         }
         Problem::UnknownWord { .. } if ends_with_its_word(error) => {
-            (error.path.parent().unwrap_or_default(), error.to_string())
+            (written.parent().unwrap_or_default(), error.to_string())
         }
-        _ => (error.path.clone(), error.to_string()),
+        _ => (written.clone(), error.to_string()),
     };
     Diagnostic {
         severity: Severity::Error,
@@ -86,9 +109,11 @@ fn ends_with_its_word(error: &TypeError) -> bool {
 fn hint(error: &TypeError, tree: &Node) -> Option<String> {
     match &error.problem {
         Problem::UnknownKey { key, expected } => {
-            let present: Vec<&str> = error.path.parent().and_then(|parent| tree.at(&parent)).map_or(Vec::new(), |node| {
-                node.keys().collect()
-            });
+            let present: Vec<&str> = error
+                .path
+                .parent()
+                .and_then(|parent| tree.at(&parent))
+                .map_or(Vec::new(), |node| node.keys().collect());
             let free = expected.iter().copied().filter(|name| !present.contains(name));
             Some(match suggest::nearest(key, free) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),

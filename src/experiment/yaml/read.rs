@@ -55,8 +55,8 @@ pub fn read(text: &str, source: usize) -> Result<Vec<Node>, ReadError> {
         reject_unsupported_tags: true,
         with_snippet: false,
     };
-    let documents: Vec<Spanned<Raw>> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| read_error(&error, text, source))?;
+    let documents: Vec<Spanned<Raw>> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| read_error(&error, text, source))?;
     Ok(documents.into_iter().map(|document| node(document, text, source)).collect())
 }
 
@@ -184,7 +184,7 @@ fn node(raw: Spanned<Raw>, text: &str, source: usize) -> Node {
 
 fn read_error(error: &serde_saphyr::Error, text: &str, source: usize) -> ReadError {
     let error = error.without_snippet();
-    let place = error.location().map_or_else(Place::default, |location| self::place(location, text, source));
+    let place = error.location().map(|location| place(location, text, source)).unwrap_or_default();
     let (message, hint) = in_words(error);
     ReadError { message, place, hint: hint.map(str::to_owned) }
 }
@@ -245,5 +245,79 @@ fn limit(breach: &serde_saphyr::budget::BudgetBreach) -> String {
         | Breach::AliasAnchorRatio { .. }
         | Breach::MergeKeys { .. } => "its anchors and aliases expand to too much".into(),
         other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        read(text, 0).unwrap_err().message
+    }
+
+    #[test]
+    fn bombs_are_refused_at_once() {
+        let began = std::time::Instant::now();
+        let row = |from: &str| [from; 9].join(",");
+        let laughs: String = std::iter::once(format!("a0: &a0 [{}]\n", row("x")))
+            .chain((1..12).map(|level| format!("a{level}: &a{level} [{}]\n", row(&format!("*a{}", level - 1)))))
+            .collect();
+        let keys: String = (0..100_000).map(|number| format!("k{number}: 1\n")).collect();
+        for (what, text) in [
+            ("aliases", laughs),
+            ("lists", "[".repeat(100_000)),
+            ("mappings", "{a: ".repeat(100_000)),
+            ("dashes", "- ".repeat(100_000)),
+            ("keys", keys),
+            ("documents", "---\na: 1\n".repeat(1000)),
+            ("merges", format!("a: &a {{x: 1}}\nb:\n{}", "  <<: *a\n".repeat(2000))),
+        ] {
+            assert!(read(&text, 0).is_err(), "{what}");
+        }
+        assert!(error(&"[".repeat(100_000)).ends_with("nested more than 32 deep"));
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn what_was_written_is_kept_beside_what_it_means() {
+        let tree = read("a: 1.10\nb: '1.10'\nc: no\nd: 1e999\ne: [\u{fc}, ~]\n", 0).unwrap().remove(0);
+        let scalars: Vec<_> = ["a", "b", "c", "d"]
+            .map(|key| tree.child(&key.into()).map(|node| node.value.clone()))
+            .into_iter()
+            .flatten()
+            .collect();
+        let scalar = |text: &str, kind| Value::Scalar(Scalar { text: text.into(), kind });
+        assert_eq!(
+            scalars,
+            [
+                scalar("1.10", Kind::Float(1.1)),
+                scalar("1.10", Kind::Text),
+                scalar("no", Kind::Text),
+                scalar("1e999", Kind::Text),
+            ]
+        );
+    }
+
+    #[test]
+    fn errors_are_in_words_with_their_place() {
+        for (text, place, message) in [
+            ("a: 1\na: 2\n", "a", "the key `a` is given twice"),
+            ("a: b: c\n", "", "a `: ` stands where no key can be"),
+            ("a: *b\n", "", "this alias names an anchor that is not defined before it"),
+            ("a: !run x\n", "x", "the tag `!run` means nothing here"),
+            ("null: x\n", "null", "a key must be a text"),
+            ("{a: 1", "", "this is not YAML: unclosed bracket '{'"),
+        ] {
+            let error = read(text, 0).unwrap_err();
+            assert_eq!((error.message.as_str(), &text[error.place.start..error.place.end]), (message, place), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[\\-\\[\\]{}:,&*!|>'\"%@#?a\u{fc}\n\t 0.~<]{0,60}") {
+            let _ = read(&text, 0);
+        }
     }
 }

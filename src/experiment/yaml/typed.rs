@@ -216,11 +216,7 @@ impl<'de> Deserializer<'de> for Typing<'de> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Self::Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -283,9 +279,8 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
         self.entry = self.entries.next();
         let Some(entry) = self.entry else { return Ok(None) };
         let read = seed.deserialize(entry.key.as_str().into_deserializer());
-        read.map(Some).map_err(|error: Box<TypeError>| {
-            error.beside(&entry.node, entry.place).below((&entry.key).into())
-        })
+        read.map(Some)
+            .map_err(|error: Box<TypeError>| error.beside(&entry.node, entry.place).below((&entry.key).into()))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Self::Error> {

@@ -1,0 +1,108 @@
+//! `faultline check`: whether documents can be used, with everything that is wrong with them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::flags::{DataFormat, Global};
+use super::{failure, output};
+use crate::experiment::diagnostic::{self, Diagnostic, Located, Severity};
+use crate::experiment::load::{self, LoadError};
+use crate::experiment::set::Setting;
+
+/// Check documents and say everything that is wrong; touches nothing
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Experiment files; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Change a value first, as in `--set method[1].inject.for=5s`
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<Setting>,
+    /// Fail on warnings too
+    #[arg(long)]
+    pub strict: bool,
+    /// How to print
+    #[command(flatten)]
+    pub format: DataFormat,
+}
+
+/// What is printed for other programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Checked {
+    /// The files, as given.
+    file: String,
+    /// Whether it can be used (with `--strict`, without a warning).
+    usable: bool,
+    /// The names of the experiments in it, if it can be used.
+    experiments: Vec<String>,
+    /// Everything that is wrong.
+    findings: Vec<Located>,
+}
+
+/// Checks each file, prints what is wrong, and answers with 2 if any cannot be used.
+///
+/// # Errors
+/// If the findings cannot be printed.
+pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let colour = global.colour_on_stderr();
+    let mut checked = Vec::new();
+    let mut text = String::new();
+    for file in &arguments.files {
+        let name = file.display().to_string();
+        let (experiments, findings, told) = match load::load(file, &arguments.set) {
+            Ok(loaded) => {
+                let warnings: Vec<Diagnostic> = loaded.iter().flat_map(|one| one.warnings.clone()).collect();
+                let told: String = loaded.iter().map(|one| one.render_warnings(colour)).collect();
+                let located =
+                    loaded.iter().flat_map(|one| one.warnings.iter().map(|warning| warning.locate(&one.sources)));
+                let names: Vec<String> = loaded.iter().map(|one| one.experiment.metadata.name.clone()).collect();
+                text += &summary(&name, &names, &warnings);
+                (names, located.collect(), told)
+            }
+            Err(error) => (Vec::new(), located(&error, &name), error.render(colour)),
+        };
+        let failed = |finding: &Located| arguments.strict || finding.severity == Severity::Error;
+        let usable = !findings.iter().any(failed);
+        if !arguments.format.json && !told.is_empty() {
+            output::tell(&(told + "\n"));
+        }
+        checked.push(Checked { file: name, usable, experiments, findings });
+    }
+    if arguments.format.json {
+        output::print_json(&checked)?;
+    } else if !global.quiet {
+        output::print(&text)?;
+    }
+    let usable = checked.iter().all(|file| file.usable);
+    Ok(if usable { ExitCode::SUCCESS } else { ExitCode::from(failure::USAGE) })
+}
+
+fn located(error: &LoadError, name: &str) -> Vec<Located> {
+    match error {
+        LoadError::Wrong { diagnostics, sources, .. } => {
+            diagnostics.iter().map(|diagnostic| diagnostic.locate(sources)).collect()
+        }
+        LoadError::Unreadable { hint, .. } => vec![Located {
+            severity: Severity::Error,
+            file: name.into(),
+            line: 0,
+            column: 0,
+            path: String::new(),
+            message: error.to_string(),
+            hint: (!hint.is_empty()).then(|| hint.clone()),
+        }],
+    }
+}
+
+fn summary(file: &str, names: &[String], warnings: &[Diagnostic]) -> String {
+    let what = match names {
+        [one] => format!("experiment {one}"),
+        several => format!("experiments {}", several.join(", ")),
+    };
+    let but = if warnings.is_empty() { String::new() } else { format!(", with {}", diagnostic::count(warnings)) };
+    format!("{file}: {what} can be used{but}\n")
+}

@@ -1,0 +1,30 @@
+use faultline_agent::fault::AnyFault;
+use faultline_agent::units::TimeSpan;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One step of the method: exactly one of `observe`, `inject` and `together`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum MethodStep {
+    /// Watch for a while. Before the first fault this is the baseline.
+    Observe(TimeSpan),
+    /// Inject one fault for a while.
+    Inject(Inject),
+    /// Inject several at the same time.
+    Together(Vec<Inject>),
+}
+
+/// One fault on one target for one length of time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Inject {
+    /// Which fault.
+    pub fault: AnyFault,
+    /// On which target; the host of the run when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
+    /// For how long.
+    #[serde(rename = "for")]
+    pub lasts: TimeSpan,
+}

@@ -1,0 +1,132 @@
+//! The types of an experiment document. `deny_unknown_fields` throughout: a misspelt key is an error, never ignored.
+
+mod method;
+mod objective;
+mod service;
+mod signal;
+mod status;
+mod target;
+mod traffic_floor;
+
+pub use faultline_agent::facts::{Pick, ProcessSelector};
+pub use method::{Inject, MethodStep};
+pub use objective::{
+    ErrorBound, LatencyBound, Objective, Reference, Resource, SaturationBound, TrafficBound, ValueBound,
+};
+pub use service::{Ready, Restart, Service};
+pub use signal::{ExecReading, ExecSignal, HostSignal, HttpSignal, PrometheusSignal, Signal, TcpSignal};
+pub use status::StatusRange;
+pub use target::{HostSelector, Target};
+pub use traffic_floor::TrafficFloor;
+
+use std::collections::BTreeMap;
+
+use faultline_agent::units::{Percent, TimeSpan};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The one version of the document's format.
+pub const API_VERSION: &str = "faultline.dev/v1";
+
+/// A whole experiment: what should hold, what is done, and to whom.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Experiment {
+    /// `faultline.dev/v1`.
+    pub api_version: ApiVersion,
+    /// `Experiment`.
+    pub kind: Kind,
+    /// Its name and labels.
+    pub metadata: Metadata,
+    /// What it is.
+    pub spec: Spec,
+}
+
+/// The format's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// The first one.
+    #[serde(rename = "faultline.dev/v1")]
+    V1,
+}
+
+/// What a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Kind {
+    /// One experiment.
+    Experiment,
+}
+
+/// Name and labels, as Kubernetes writes them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// The experiment's name: lower-case letters, digits and dashes, at most 63.
+    pub name: String,
+    /// Labels, to select by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Notes for people and other programs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The experiment itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spec {
+    /// The sentence that the experiment tests.
+    pub hypothesis: String,
+    /// Programs that the run starts itself and takes down again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<String, Service>,
+    /// The network in which `services` run: a namespace of their own, in which signals and faults act too, or the host's.
+    #[serde(default)]
+    pub network: ServiceNetwork,
+    /// Where samples come from.
+    pub signals: BTreeMap<String, Signal>,
+    /// What must hold before, during and again after the fault.
+    pub steady_state: Vec<Objective>,
+    /// Bounds whose breach aborts the run and undoes everything at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guardrails: Vec<Objective>,
+    /// Whom the faults meet, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, Target>,
+    /// What is done, in order.
+    pub method: Vec<MethodStep>,
+    /// How soon everything must be steady again.
+    #[serde(default)]
+    pub recovery: Recovery,
+    /// The seed of everything left to chance; drawn and recorded when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The probability with which a verdict of a healthy objective may be wrong (5% unless told).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_rate: Option<Percent>,
+}
+
+/// The network of the services that the run starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceNetwork {
+    /// A network namespace made for the run, with loopback only.
+    #[default]
+    Private,
+    /// The host's own.
+    Host,
+}
+
+/// How soon everything must be steady again.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Recovery {
+    /// Within this time after the undo (60 s unless told).
+    pub within: TimeSpan,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self { within: TimeSpan::from_secs(60) }
+    }
+}
