@@ -12,13 +12,14 @@ mod packet_tests;
 mod peers;
 mod process_kill;
 mod process_pause;
+mod process_scope;
 
 pub use disk_fill::DiskFill;
 pub use network_latency::{LatencyEngine, NetworkLatency};
 pub use network_partition::NetworkPartition;
 pub use peers::Peers;
 pub use process_kill::ProcessKill;
-pub use process_pause::ProcessPause;
+pub use process_pause::{PauseBy, ProcessPause};
 
 use std::path::PathBuf;
 
@@ -56,6 +57,24 @@ pub struct PlanContext<'a> {
     pub seed: u64,
     /// How long it will last.
     pub lasts: crate::units::TimeSpan,
+}
+
+impl PlanError {
+    pub(crate) fn parameter(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Parameter { message: message.into(), hint: hint.into() }
+    }
+
+    pub(crate) fn no_target(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::NoTarget { message: message.into(), hint: hint.into() }
+    }
+
+    pub(crate) fn unsupported(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Unsupported { message: message.into(), hint: hint.into() }
+    }
+
+    pub(crate) fn refused(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused { message: message.into(), hint: hint.into() }
+    }
 }
 
 impl std::fmt::Debug for PlanContext<'_> {
