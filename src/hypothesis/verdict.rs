@@ -43,7 +43,8 @@ pub struct ObjectiveVerdict {
     pub phase: Phase,
     /// What the samples say.
     pub verdict: Verdict,
-    /// The number measured, in the bound's unit, where there is one.
+    /// The number measured, where there is one: a latency in milliseconds, errors and saturation in percent, traffic in
+    /// good events a second or in percent of the baseline, as its bound is given, and a value as it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<f64>,
     /// The number and its unit as printed: `p99 212 ms`, `0.4% of 3,000`.
@@ -56,6 +57,13 @@ pub struct ObjectiveVerdict {
     pub error_rate: f64,
     /// Why the verdict is what it is, in one sentence, and for an inconclusive one what would decide it.
     pub because: String,
+}
+
+impl ObjectiveVerdict {
+    /// The objective and why it was judged so, in one line.
+    pub fn reason(&self) -> String {
+        format!("{}: {}", self.description, self.because)
+    }
 }
 
 /// How a run ended. The order is that of precedence: the first that applies is the verdict.

@@ -1,0 +1,136 @@
+//! From what a stretch of time holds to a verdict on one bound. One file a kind of bound.
+//!
+//! The order of the questions is the same everywhere, and each step can only make the verdict worse:
+//! 1. nothing to judge by: no data;
+//! 2. harm is shown by what there is: violated, whatever else is missing;
+//! 3. the signal fell silent, and stayed so: no data from then on, never held;
+//! 4. more than a fifth of the readings are missing: inconclusive;
+//! 5. health is shown: held;
+//! 6. otherwise inconclusive.
+
+mod number;
+mod ratio;
+mod traffic;
+
+pub(super) use number::mean;
+pub(super) use traffic::{Baseline, lowest};
+
+use super::bound::Bound;
+use super::cadence::Coverage;
+use super::statistics::DecisionRule;
+use super::tally::Counts;
+use super::verdict::Verdict;
+
+/// More missing readings than this share, and what there is may not be like what there was.
+pub(super) const MOST_MISSING: f64 = 0.2;
+
+/// A stretch of time and what was read in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window<'a> {
+    pub(super) from: f64,
+    pub(super) to: f64,
+    pub(super) counts: Counts,
+    /// Numbers and when they were read, in order.
+    pub(super) numbers: &'a [(f64, f64)],
+    pub(super) coverage: Coverage,
+    /// Seconds between two readings.
+    pub(super) interval: f64,
+    /// Whether each reading is one event, rather than what counters grew by.
+    pub(super) single: bool,
+}
+
+/// The probability of being wrong that each answer may have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ErrorRates {
+    /// Of "violated" about an objective that holds.
+    pub(super) harm: f64,
+    /// Of "held" about an objective that does not hold.
+    pub(super) health: f64,
+}
+
+/// Why a verdict is what it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Cause {
+    /// Nothing came at all.
+    NothingCame,
+    /// Every reading was missing.
+    AllMissing,
+    /// There were readings, but not one event.
+    NoEvents,
+    /// The signal said nothing more since then.
+    SilentSince(f64),
+    /// So large a share of the readings is missing.
+    Gaps(f64),
+    /// The test passed its threshold.
+    Shown,
+    /// Readings were on the wrong side without a break from the first of these moments to the second.
+    Sustained(f64, f64),
+    /// The test passed neither threshold.
+    Undecided,
+    /// Fewer readings than three.
+    FewReadings,
+    /// There is no baseline to compare with.
+    NoBaseline,
+    /// This is the baseline itself.
+    IsBaseline,
+}
+
+/// A verdict and its cause.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Outcome {
+    pub(super) verdict: Verdict,
+    pub(super) cause: Cause,
+}
+
+impl Outcome {
+    fn new(verdict: Verdict, cause: Cause) -> Self {
+        Self { verdict, cause }
+    }
+}
+
+/// What a traffic bound is compared with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Comparison {
+    /// The window is the baseline.
+    Itself,
+    /// The baseline, if there is one.
+    With(Option<Baseline>),
+}
+
+/// Judges one bound by one window.
+pub(super) fn decide(
+    bound: Bound,
+    window: &Window<'_>,
+    comparison: Comparison,
+    rates: ErrorRates,
+    rule: &dyn DecisionRule,
+) -> Outcome {
+    match bound {
+        Bound::Latency { .. } | Bound::Errors { .. } => ratio::decide(bound, window, rates, rule),
+        Bound::Rate { .. } | Bound::Share { .. } => traffic::decide(bound, window, comparison, rates, rule),
+        Bound::Saturation { .. } | Bound::Value { .. } => number::decide(bound, window),
+    }
+}
+
+/// What stands against "held" although the readings that there are look well.
+fn gaps(window: &Window<'_>) -> Option<Outcome> {
+    if let Some(since) = window.coverage.silent_since {
+        return Some(Outcome::new(Verdict::NoData, Cause::SilentSince(since.max(window.from))));
+    }
+    let share = missing_share(window);
+    (share > MOST_MISSING).then(|| Outcome::new(Verdict::Inconclusive, Cause::Gaps(share)))
+}
+
+/// The share of the readings that were due and did not come, or came empty.
+fn missing_share(window: &Window<'_>) -> f64 {
+    let silent = f64::from(window.coverage.empty) / f64::from(window.coverage.beats.max(1));
+    silent.max(window.counts.missing_share())
+}
+
+/// No reading that could be used: nothing came, or only reasons why nothing could be read.
+fn nothing(window: &Window<'_>) -> Option<Outcome> {
+    (window.counts.readings == 0).then(|| {
+        let cause = if window.counts.missing > 0 { Cause::AllMissing } else { Cause::NothingCame };
+        Outcome::new(Verdict::NoData, cause)
+    })
+}

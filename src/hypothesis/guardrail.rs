@@ -1,0 +1,291 @@
+//! Guardrails: bounds that are tested at every moment, and whose breach ends the run at once.
+//!
+//! A steady-state objective bounds a share over a phase. A guardrail must see a change soon, however long everything was
+//! well before: so the test of harm starts anew every second, and each start is given a share of the error rate. The
+//! shares of the starts of a phase add up to a third, since there are three phases; over a whole healthy run a guardrail
+//! is breached by chance with at most its error rate, however often it is looked at.
+//!
+//! No window is shorter than five seconds. With 50 requests a second and a bound of 5% that lets a blip of a fifth of a
+//! second pass (10 of 250 failed: 4%), and still sees an outage in less than a second.
+//!
+//! A guardrail whose signal falls silent protects nobody: silence beyond three intervals (at least three seconds) after
+//! the time that an answer may take is a breach too.
+
+use std::collections::BTreeMap;
+
+use crate::experiment::document::Objective;
+use crate::signals::sample::Reading;
+
+use super::bound::{Bound, Meaning};
+use super::decide::{Baseline, lowest};
+use super::phases::Phases;
+use super::statistics::{DecisionRule, threshold};
+use super::stream::Stream;
+use super::tally::Counts;
+use super::verdict::{ObjectiveVerdict, Phase, Verdict};
+use super::words::{count, percent, seconds, significant, time};
+
+/// The shortest window, in seconds.
+const SHORTEST: u32 = 5;
+/// For so many seconds back the test starts anew every second; beyond, only at the start of the phase.
+const LONGEST: u32 = 60;
+/// Numbers that must be on the wrong side one after the other, and for how long together.
+const RUN: (usize, f64) = (3, 2.5);
+
+/// A guardrail and what was read for it, by the second.
+#[derive(Debug, Clone)]
+pub(super) struct Guardrail {
+    objective: Objective,
+    bound: Bound,
+    description: String,
+    pub(super) stream: usize,
+    seconds: BTreeMap<u32, Counts>,
+    numbers: Vec<(f64, f64)>,
+}
+
+/// A breach: in which window, what was counted, and in words.
+struct Breach {
+    counts: Counts,
+    measured: Option<f64>,
+    measured_text: String,
+    because: String,
+}
+
+impl Guardrail {
+    pub(super) fn new(objective: Objective, bound: Bound, description: String, stream: usize) -> Self {
+        Self { objective, bound, description, stream, seconds: BTreeMap::new(), numbers: Vec::new() }
+    }
+
+    pub(super) fn observe(&mut self, at: f64, reading: &Reading) {
+        match self.bound.meaning(reading) {
+            Meaning::Number(number) => {
+                let place = self.numbers.partition_point(|(then, _)| *then <= at);
+                self.numbers.insert(place, (at, number));
+            }
+            meaning => self.seconds.entry(second(at)).or_default().add(meaning),
+        }
+    }
+
+    /// Whether it is breached at this moment.
+    pub(super) fn breach(
+        &self,
+        stream: &Stream,
+        phases: &Phases,
+        phase: Phase,
+        now: f64,
+        error_rate: f64,
+        rule: &dyn DecisionRule,
+    ) -> Option<ObjectiveVerdict> {
+        let began = phases.span(Phase::Before).or(phases.span(phase))?.begin;
+        let heard = stream.heard.map_or(began, |heard| heard.max(began));
+        if now - heard > stream.cadence.patience() {
+            let silent = seconds(now - heard);
+            let because =
+                format!("no data from {} for {silent}: a guardrail that sees nothing protects nobody", stream.name);
+            let breach = Breach { counts: Counts::default(), measured: None, measured_text: String::new(), because };
+            return Some(self.verdict(phase, Verdict::NoData, error_rate, breach));
+        }
+        let breach = match self.bound {
+            Bound::Latency { .. } | Bound::Errors { .. } => {
+                let allowed = self.bound.ratio()?;
+                self.windows(phases, phase, now).find_map(|window| {
+                    let presumed = presumed(stream, &window, now)?;
+                    self.ratio(&window, presumed, allowed, now, error_rate, rule)
+                })
+            }
+            Bound::Rate { floor } => self.traffic(stream, phases, phase, now, floor, error_rate, rule),
+            Bound::Share { share } if phase != Phase::Before => {
+                let before = self.before(phases, stream)?;
+                let floor = share * lowest(&before, error_rate / 2.0, rule);
+                self.traffic(stream, phases, phase, now, floor, error_rate / 2.0, rule)
+            }
+            Bound::Share { .. } => None,
+            Bound::Saturation { .. } | Bound::Value { .. } => self.run(stream, began),
+        }?;
+        Some(self.verdict(phase, Verdict::Violated, error_rate, breach))
+    }
+
+    fn verdict(&self, phase: Phase, verdict: Verdict, error_rate: f64, breach: Breach) -> ObjectiveVerdict {
+        let is_number = matches!(self.bound, Bound::Saturation { .. } | Bound::Value { .. });
+        ObjectiveVerdict {
+            objective: self.objective.clone(),
+            description: self.description.clone(),
+            phase,
+            verdict,
+            measured: breach.measured,
+            measured_text: breach.measured_text,
+            events: breach.counts.total(),
+            bad: breach.counts.bad(),
+            error_rate: if is_number || verdict == Verdict::NoData { 0.0 } else { error_rate },
+            because: breach.because,
+        }
+    }
+
+    /// The windows that end now, the shortest first.
+    fn windows(&self, phases: &Phases, phase: Phase, now: f64) -> impl Iterator<Item = Window> {
+        // The first windows of a phase begin before it, so that they too are long enough.
+        let of_run = second(phases.span(Phase::Before).map_or(0.0, |span| span.begin));
+        let of_phase = second(phases.span(phase).map_or(0.0, |span| span.begin));
+        let first = of_phase.saturating_sub(SHORTEST).max(of_run);
+        let end = second(now);
+        let last = end.saturating_sub(SHORTEST).max(first);
+        let earliest = end.saturating_sub(LONGEST).clamp(first, last);
+        let mut counts = Counts::default();
+        let mut summed = end + 1;
+        (earliest..=last).rev().chain((earliest > first).then_some(first)).map(move |from| {
+            for (_, found) in self.seconds.range(from..summed) {
+                counts.join(*found);
+            }
+            summed = from;
+            let number = f64::from(from - first);
+            Window { from: f64::from(from), counts, penalty: 3.0_f64.ln() + ((number + 1.0) * (number + 2.0)).ln() }
+        })
+    }
+
+    fn ratio(
+        &self,
+        window: &Window,
+        good: f64,
+        allowed: f64,
+        now: f64,
+        error_rate: f64,
+        rule: &dyn DecisionRule,
+    ) -> Option<Breach> {
+        let bad = window.counts.bad();
+        if bad <= allowed * (bad + good)
+            || rule.ratio_is_above(allowed, bad, good) < threshold(error_rate) + window.penalty
+        {
+            return None;
+        }
+        let share = bad / (bad + good);
+        let what = match self.bound {
+            Bound::Latency { below, .. } => format!("took {} or longer, or failed", time(below)),
+            _ => "failed".into(),
+        };
+        Some(Breach {
+            counts: window.counts,
+            measured: Some(share * 100.0),
+            measured_text: format!("{} of {}", percent(share), count((bad + good).round())),
+            because: format!(
+                "{} of {} in the last {} {what}: {}, {} allowed",
+                count(bad),
+                count((bad + good).round()),
+                seconds(now - window.from),
+                percent(share),
+                percent(allowed)
+            ),
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a breach is made of")]
+    fn traffic(
+        &self,
+        stream: &Stream,
+        phases: &Phases,
+        phase: Phase,
+        now: f64,
+        floor: f64,
+        error_rate: f64,
+        rule: &dyn DecisionRule,
+    ) -> Option<Breach> {
+        self.windows(phases, phase, now).find_map(|window| {
+            // Until when the window is complete: a poll covers the time up to it, and the first one in the window also
+            // some time before it.
+            let (good, covered) = match stream.cadence.starts {
+                Some(_) => (presumed(stream, &window, now)?, now - window.from),
+                None => (window.counts.good(), stream.heard? - window.from - stream.cadence.interval),
+            };
+            let covered = covered * (1.0 - window.counts.missing_share());
+            if covered <= 0.0 || window.counts.readings == 0 || good >= floor * covered {
+                return None;
+            }
+            if rule.rate_is_below(floor * covered, good) < threshold(error_rate) + window.penalty {
+                return None;
+            }
+            let rate = good / covered;
+            Some(Breach {
+                counts: window.counts,
+                measured: Some(rate),
+                measured_text: format!("{} good events/s", significant(rate, 3)),
+                because: format!(
+                    "{} good events/s over the last {}; at least {}/s asked",
+                    significant(rate, 3),
+                    seconds(covered),
+                    significant(floor, 3)
+                ),
+            })
+        })
+    }
+
+    /// What was served before the fault, by the whole seconds of that phase.
+    fn before(&self, phases: &Phases, stream: &Stream) -> Option<Baseline> {
+        let span = phases.span(Phase::Before)?;
+        let (from, to) = (second(span.begin.ceil()), second(span.end?));
+        let mut counts = Counts::default();
+        for (_, found) in self.seconds.range(from..to.max(from)) {
+            counts.join(*found);
+        }
+        let seconds = f64::from(to.saturating_sub(from));
+        let edge = if stream.cadence.starts.is_some() { 0.0 } else { stream.cadence.interval };
+        (seconds > 0.0).then(|| Baseline { good: counts.good(), seconds: seconds + edge, covered: seconds })
+    }
+
+    /// Whether the last readings were all on the wrong side, for long enough.
+    fn run(&self, stream: &Stream, began: f64) -> Option<Breach> {
+        let outside: Vec<f64> = self
+            .numbers
+            .iter()
+            .rev()
+            .take_while(|(at, number)| *at >= began && self.bound.is_outside(*number))
+            .map(|(at, _)| *at)
+            .collect();
+        let (newest, oldest) = (outside.first()?, outside.last()?);
+        if outside.len() < RUN.0 || newest - oldest + stream.cadence.interval < RUN.1 {
+            return None;
+        }
+        let (_, number) = self.numbers.last()?;
+        let shown = match self.bound {
+            Bound::Saturation { .. } => percent(*number),
+            _ => significant(*number, 4),
+        };
+        Some(Breach {
+            counts: Counts::default(),
+            measured: Some(if matches!(self.bound, Bound::Saturation { .. }) { number * 100.0 } else { *number }),
+            measured_text: shown.clone(),
+            because: format!(
+                "{} readings in a row on the wrong side, {} long, the last {shown}",
+                count(f64::from(u32::try_from(outside.len()).unwrap_or(u32::MAX))),
+                seconds(newest - oldest + stream.cadence.interval)
+            ),
+        })
+    }
+}
+
+/// A stretch of time that ends now.
+struct Window {
+    from: f64,
+    counts: Counts,
+    /// By how much the threshold is raised: what this start's share of the error rate costs.
+    penalty: f64,
+}
+
+/// The good events of a window, with those that are still under way presumed to be good.
+///
+/// Of the newest requests only the quick answers are known. Where a service refuses at once and serves in a second, the
+/// quick ones are the failures, and counting them alone would be a false alarm. Nothing where the window is too short to
+/// judge by.
+fn presumed(stream: &Stream, window: &Window, now: f64) -> Option<f64> {
+    let lasted = now - window.from;
+    match stream.cadence.starts {
+        Some(starts) => {
+            let started = starts * lasted.max(f64::from(SHORTEST));
+            Some(window.counts.good().max(started - window.counts.bad()))
+        }
+        None => (lasted >= f64::from(SHORTEST)).then(|| window.counts.good()),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a range that fits")]
+fn second(at: f64) -> u32 {
+    at.clamp(0.0, 4e9) as u32
+}

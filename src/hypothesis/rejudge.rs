@@ -1,0 +1,129 @@
+//! Judging a run again from its journal alone.
+
+use std::collections::BTreeMap;
+
+use faultline_agent::identity::FaultId;
+use faultline_agent::plan::Bite;
+
+use crate::experiment::document::{Experiment, MethodStep};
+use crate::run::journal::{Entry, Event, RunState};
+
+use super::error::JudgeError;
+use super::judge::Judge;
+use super::run_verdict::{FaultFacts, Injection, RunFacts};
+use super::verdict::ObjectiveVerdict;
+
+/// The verdicts of a run from its journal: equal, byte for byte, to those that the run itself came to.
+///
+/// # Errors
+/// [`JudgeError`] if the journal does not say how the run began, or its hypothesis cannot be judged.
+pub fn rejudge(entries: &[Entry]) -> Result<Vec<ObjectiveVerdict>, JudgeError> {
+    let experiment = experiment(entries)?;
+    let mut judge = Judge::new(&experiment.spec)?;
+    entries.iter().for_each(|entry| judge.follow(entry));
+    Ok(judge.verdicts())
+}
+
+fn experiment(entries: &[Entry]) -> Result<&Experiment, JudgeError> {
+    entries
+        .iter()
+        .find_map(|entry| match &entry.event {
+            Event::Started(started) => Some(&started.experiment),
+            _ => None,
+        })
+        .ok_or(JudgeError::NoBeginning)
+}
+
+impl RunFacts {
+    /// What happened in a run, from its journal. What the journal does not say did not happen.
+    ///
+    /// # Errors
+    /// [`JudgeError::NoBeginning`] if the journal does not say how the run began.
+    pub fn from_entries(entries: &[Entry]) -> Result<Self, JudgeError> {
+        let asked = experiment(entries)?.spec.method.iter().map(injects).sum::<usize>();
+        let mut faults: BTreeMap<FaultId, (usize, FaultFacts)> = BTreeMap::new();
+        let mut facts = Self {
+            faults: Vec::new(),
+            steady_before: false,
+            refused: None,
+            aborted: None,
+            interrupted: None,
+            recovered: None,
+        };
+        let mut last_reason = None;
+        for Entry { event, .. } in entries {
+            match event {
+                Event::State { state, because } => {
+                    facts.steady_before |= *state == RunState::Injecting;
+                    last_reason = because.clone().or(last_reason);
+                }
+                Event::Planned { target, plan } => {
+                    let name = format!("{} on {target}", plan.fault);
+                    let order = faults.len();
+                    let planned = FaultFacts { name, injection: Injection::NotReached };
+                    faults.entry(plan.id.clone()).or_insert((order, planned));
+                }
+                Event::Injected { fault, .. } => {
+                    let bite = Bite::NotYet("nothing was measured".into());
+                    set(&mut faults, fault, Injection::Injected { bite, undo_verified: false });
+                }
+                Event::InjectionFailed { fault, reason } => {
+                    set(&mut faults, fault, Injection::Failed { reason: reason.clone(), clean: true });
+                }
+                Event::Evidence { fault, evidence } => {
+                    // Once it was seen to act it has acted, whatever a later measure says.
+                    if let Some((_, FaultFacts { injection: Injection::Injected { bite, .. }, .. })) =
+                        faults.get_mut(fault)
+                        && *bite != Bite::Yes
+                    {
+                        *bite = evidence.bite.clone();
+                    }
+                }
+                Event::Undone { fault, verified, .. } => {
+                    match faults.get_mut(fault).map(|(_, fault)| &mut fault.injection) {
+                        Some(Injection::Injected { undo_verified, .. }) => *undo_verified = *verified,
+                        Some(Injection::Failed { clean, .. }) => *clean = *verified,
+                        _ => {}
+                    }
+                }
+                Event::Breached { guardrail } => {
+                    facts.aborted.get_or_insert(format!("guardrail breached: {}", guardrail.reason()));
+                }
+                Event::Stopped { by } if by.starts_with("interrupted") => {
+                    facts.interrupted.get_or_insert(by.clone());
+                }
+                Event::Stopped { by } => {
+                    facts.aborted.get_or_insert(by.clone());
+                }
+                Event::Recovered { after } => facts.recovered = Some(*after),
+                _ => {}
+            }
+        }
+        if !facts.steady_before {
+            // Nothing was injected yet, so there was nothing to abort.
+            facts.refused = facts.aborted.take().or(last_reason);
+        }
+        let mut ordered: Vec<_> = faults.into_values().collect();
+        ordered.sort_by_key(|(order, _)| *order);
+        facts.faults = ordered.into_iter().map(|(_, fault)| fault).collect();
+        while facts.faults.len() < asked {
+            let name = format!("fault {}", facts.faults.len() + 1);
+            facts.faults.push(FaultFacts { name, injection: Injection::NotReached });
+        }
+        Ok(facts)
+    }
+}
+
+fn set(faults: &mut BTreeMap<FaultId, (usize, FaultFacts)>, id: &FaultId, injection: Injection) {
+    let order = faults.len();
+    let unplanned = || (order, FaultFacts { name: format!("fault {id}"), injection: Injection::NotReached });
+    faults.entry(id.clone()).or_insert_with(unplanned).1.injection = injection;
+}
+
+fn injects(step: &MethodStep) -> usize {
+    match step {
+        MethodStep::Observe(_) => 0,
+        MethodStep::Inject(_) => 1,
+        MethodStep::Together(injects) => injects.len(),
+    }
+}

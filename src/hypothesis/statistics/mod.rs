@@ -1,0 +1,45 @@
+//! The decision rule: how much the counts of a phase say for or against a bound.
+//!
+//! The rest of the judge asks through one seam, [`DecisionRule`], and gets *e-values*: numbers that grow when the data
+//! contradict a claim, and whose average is at most 1 as long as the claim is true. By Ville's inequality an e-process
+//! passes `1 / α` at any time whatever with a probability of at most `α`, so one may look after every sample and stop
+//! when the answer is clear, at no cost (Ramdas, Grünwald, Vovk, Shafer: Game-theoretic statistics and safe
+//! anytime-valid inference, Statistical Science 2023). They are given as natural logarithms throughout, since their
+//! tails leave the range of an `f64` after a few hundred requests.
+
+mod beta_tail;
+mod gamma_tail;
+mod planning;
+mod sequential;
+
+pub use planning::{events_to_decide, seconds_to_decide};
+pub use sequential::SequentialTest;
+
+/// What may decide whether a bound holds. All numbers are sums over the events seen so far.
+pub trait DecisionRule: std::fmt::Debug + Send + Sync {
+    /// The logarithm of the e-value against "the probability of a bad event is at most `bound`".
+    ///
+    /// `bound` lies above 0 and below 1; `bad` and `good` are counts of events, not negative.
+    fn ratio_is_above(&self, bound: f64, bad: f64, good: f64) -> f64;
+
+    /// The logarithm of the e-value against "the probability of a bad event is at least `bound`".
+    fn ratio_is_below(&self, bound: f64, bad: f64, good: f64) -> f64;
+
+    /// The logarithm of the e-value against "events come at least at the rate of the bound".
+    ///
+    /// `expected` is how many would have come at exactly that rate, `count` how many came.
+    fn rate_is_below(&self, expected: f64, count: f64) -> f64;
+
+    /// The logarithm of the e-value against "events come at most at the rate of the bound".
+    fn rate_is_above(&self, expected: f64, count: f64) -> f64;
+}
+
+/// The logarithm of an e-value that rejects at an error rate between 0 and 1 (Ville).
+pub fn threshold(error_rate: f64) -> f64 {
+    -error_rate.ln()
+}
+
+/// `ln(1 - e^v)` for `v <= 0`, without cancellation (Mächler 2012, *Accurately computing log(1 - exp(-|a|))*).
+fn ln_one_minus_exp(v: f64) -> f64 {
+    if v > -std::f64::consts::LN_2 { (-v.exp_m1()).ln() } else { (-v.exp()).ln_1p() }
+}

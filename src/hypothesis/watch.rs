@@ -1,0 +1,190 @@
+//! One steady-state objective and what is added up for it.
+
+use crate::experiment::document::Objective;
+use crate::signals::sample::Reading;
+
+use super::bound::{Bound, Meaning};
+use super::decide::Window;
+use super::phases::{self, Phases, restart, restarts_until};
+use super::stream::Stream;
+use super::tally::{Counts, Latencies};
+use super::verdict::Phase;
+
+/// What was read from one restart of a phase to the next. Phases other than After have a single one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Segment {
+    counts: Counts,
+    latencies: Latencies,
+    /// The last reading that could not be used, and why.
+    missing: Option<(f64, String)>,
+}
+
+impl Segment {
+    fn add(&mut self, bound: Bound, at: f64, reading: &Reading) {
+        let meaning = bound.meaning(reading);
+        self.counts.add(meaning);
+        match (bound, reading) {
+            (Bound::Latency { .. }, Reading::Request { latency, failure }) if meaning != Meaning::Missing => {
+                self.latencies.add(*latency, failure.is_some());
+            }
+            _ if meaning == Meaning::Missing => self.note_missing(at, why_missing(reading)),
+            _ => {}
+        }
+    }
+
+    /// The latest counts, and of two at the same moment the greater text, so that the order of arrival is of no matter.
+    fn note_missing(&mut self, at: f64, why: String) {
+        let newer = self.missing.as_ref().is_none_or(|(then, text)| (at, &why) > (*then, text));
+        if newer {
+            self.missing = Some((at, why));
+        }
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.counts.join(other.counts);
+        self.latencies.join(&other.latencies);
+        if let Some((at, why)) = &other.missing {
+            self.note_missing(*at, why.clone());
+        }
+    }
+}
+
+fn why_missing(reading: &Reading) -> String {
+    match reading {
+        Reading::Missing { reason } => reason.clone(),
+        _ => "the reading holds nothing of this kind".into(),
+    }
+}
+
+/// A steady-state objective under watch.
+#[derive(Debug, Clone)]
+pub(super) struct Watch {
+    pub(super) objective: Objective,
+    pub(super) bound: Bound,
+    pub(super) description: String,
+    pub(super) stream: usize,
+    settled: [Vec<Segment>; 3],
+    /// Every number that was read, in order of time.
+    numbers: Vec<(f64, f64)>,
+}
+
+/// The sums of a phase from each restart to its end, so that entry 0 is the whole phase.
+pub(super) struct Sums {
+    pub(super) span: phases::Span,
+    pub(super) to: f64,
+    pub(super) from_restart: Vec<Counts>,
+}
+
+impl Watch {
+    pub(super) fn new(objective: Objective, bound: Bound, description: String, stream: usize) -> Self {
+        let settled = [Vec::new(), Vec::new(), Vec::new()];
+        Self { objective, bound, description, stream, settled, numbers: Vec::new() }
+    }
+
+    /// Keeps a number where its time puts it.
+    pub(super) fn note(&mut self, at: f64, reading: &Reading) {
+        if let Meaning::Number(number) = self.bound.meaning(reading) {
+            let place = self
+                .numbers
+                .partition_point(|(then, other)| then.total_cmp(&at).then(other.total_cmp(&number)).is_lt());
+            self.numbers.insert(place, (at, number));
+        }
+    }
+
+    /// Adds a sample to the sums of its phase, for good.
+    pub(super) fn settle(&mut self, phases: &Phases, at: f64, reading: &Reading) {
+        let Some((phase, number)) = place(phases, at) else { return };
+        if let Some(segments) = self.settled.get_mut(phases::index(phase)) {
+            if segments.len() <= number {
+                segments.resize(number + 1, Segment::default());
+            }
+            if let Some(segment) = segments.get_mut(number) {
+                segment.add(self.bound, at, reading);
+            }
+        }
+    }
+
+    /// A phase that was thought to be over goes on: what was added to the one after it belongs to it.
+    pub(super) fn merge_after_into_during(&mut self) {
+        let [_, during, after] = &mut self.settled;
+        let mut whole = Segment::default();
+        for segment in during.iter().chain(after.iter()) {
+            whole.join(segment);
+        }
+        *during = vec![whole];
+        after.clear();
+    }
+
+    /// The sums of a phase up to a moment: settled ones and fresh ones.
+    pub(super) fn sums(&self, stream: &Stream, phases: &Phases, phase: Phase, to: f64) -> Option<Sums> {
+        let span = phases.span(phase)?;
+        let to = span.end.map_or(to, |end| end.min(to)).max(span.begin);
+        let count = if phase == Phase::After { restarts_until(to - span.begin) as usize + 1 } else { 1 };
+        let mut sums = vec![Counts::default(); count];
+        let settled = self.settled.get(phases::index(phase)).map_or(&[][..], Vec::as_slice);
+        for (segment, sum) in settled.iter().zip(&mut sums) {
+            sum.join(segment.counts);
+        }
+        for (at, reading) in stream.fresh.iter().filter(|(at, _)| *at < to) {
+            if let Some((found, number)) = place(phases, *at).filter(|(found, _)| *found == phase)
+                && let Some(sum) = sums.get_mut(number)
+            {
+                debug_assert_eq!(found, phase);
+                sum.add(self.bound.meaning(reading));
+            }
+        }
+        for number in (1..count).rev() {
+            if let [earlier, later] = sums.get_mut(number - 1..=number)? {
+                earlier.join(*later);
+            }
+        }
+        Some(Sums { span, to, from_restart: sums })
+    }
+
+    /// The window of a phase from one of its restarts on.
+    pub(super) fn window<'a>(&'a self, stream: &Stream, sums: &Sums, number: usize) -> Window<'a> {
+        let offset = u32::try_from(number).map_or(0.0, restart);
+        let (from, to) = (sums.span.begin + offset, sums.to);
+        let begin = self.numbers.partition_point(|(at, _)| *at < from);
+        let end = self.numbers.partition_point(|(at, _)| *at < to).max(begin);
+        Window {
+            from,
+            to,
+            counts: sums.from_restart.get(number).copied().unwrap_or_default(),
+            numbers: self.numbers.get(begin..end).unwrap_or(&[]),
+            coverage: stream.beats.coverage(from, to, stream.cadence.beat()),
+            interval: stream.cadence.interval,
+            single: stream.cadence.starts.is_some(),
+        }
+    }
+
+    /// Latencies and the reason of the last missing reading, in a window: for the words of a verdict only.
+    pub(super) fn details(
+        &self,
+        stream: &Stream,
+        phases: &Phases,
+        phase: Phase,
+        number: usize,
+    ) -> (Latencies, Option<String>) {
+        let mut whole = Segment::default();
+        for segment in self.settled.get(phases::index(phase)).into_iter().flatten().skip(number) {
+            whole.join(segment);
+        }
+        for (at, reading) in &stream.fresh {
+            if place(phases, *at).is_some_and(|(found, segment)| found == phase && segment >= number) {
+                whole.add(self.bound, *at, reading);
+            }
+        }
+        (whole.latencies, whole.missing.map(|(_, why)| why))
+    }
+}
+
+/// The phase to which a moment belongs, and which of its segments.
+fn place(phases: &Phases, at: f64) -> Option<(Phase, usize)> {
+    let phase = phases.of(at)?;
+    let number = match phase {
+        Phase::After => restarts_until(at - phases.span(phase)?.begin) as usize,
+        Phase::Before | Phase::During => 0,
+    };
+    Some((phase, number))
+}
