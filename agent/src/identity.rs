@@ -1,8 +1,8 @@
 //! Names that survive a crash: of faults, of processes, of network namespaces, of this boot.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::{fmt, fs, io};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,55 @@ pub struct ProcessIdentity {
     pub start_time: u64,
 }
 
+impl ProcessIdentity {
+    /// The process that has this number now.
+    ///
+    /// # Errors
+    /// If there is none, or `/proc` cannot be read.
+    pub fn of(pid: i32) -> io::Result<Self> {
+        Ok(Self { pid, start_time: stat(pid)?.starttime })
+    }
+
+    /// This process.
+    ///
+    /// # Errors
+    /// If `/proc` cannot be read.
+    pub fn own() -> io::Result<Self> {
+        Self::of(rustix::process::getpid().as_raw_nonzero().get())
+    }
+
+    /// Whether this very process still runs; a zombie does not. If that cannot be told, it is taken to run.
+    pub fn is_alive(&self) -> bool {
+        match stat(self.pid) {
+            Ok(stat) => stat.starttime == self.start_time && !matches!(stat.state, 'Z' | 'X' | 'x'),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+}
+
+fn stat(pid: i32) -> io::Result<procfs::process::Stat> {
+    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
+    stat.map_err(|error| match error {
+        procfs::ProcError::NotFound(_) => io::ErrorKind::NotFound.into(),
+        procfs::ProcError::PermissionDenied(_) => io::ErrorKind::PermissionDenied.into(),
+        // It ended between the opening of the file and the reading of it.
+        procfs::ProcError::Io(error, _) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+            io::ErrorKind::NotFound.into()
+        }
+        procfs::ProcError::Io(error, _) => error,
+        other => io::Error::other(other.to_string()),
+    })
+}
+
+/// The random name that the kernel gave to this boot; pids, inodes of namespaces and times since boot mean nothing in
+/// another.
+///
+/// # Errors
+/// If `/proc/sys/kernel/random/boot_id` cannot be read.
+pub fn boot_id() -> io::Result<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
+}
+
 impl fmt::Display for ProcessIdentity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.pid)
@@ -116,6 +165,26 @@ impl fmt::Display for NetworkNamespace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_process_is_alive_and_one_with_another_start_time_is_not() {
+        let own = ProcessIdentity::own().unwrap();
+        assert!(own.is_alive());
+        assert!(!ProcessIdentity { start_time: own.start_time + 1, ..own }.is_alive());
+        assert_eq!(boot_id().unwrap().len(), 36);
+    }
+
+    #[test]
+    fn a_zombie_is_not_alive() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let identity = ProcessIdentity::of(i32::try_from(child.id()).unwrap()).unwrap();
+        while stat(identity.pid).unwrap().state != 'Z' {
+            std::thread::yield_now();
+        }
+        assert!(!identity.is_alive());
+        child.wait().unwrap();
+        assert!(!identity.is_alive());
+    }
 
     #[test]
     fn a_fault_id_reads_back_and_refuses_what_could_be_a_path() {

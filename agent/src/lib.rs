@@ -9,11 +9,18 @@
 //! - `engine` and `recover` alone call `kernel`; nothing else changes a host;
 //! - undo needs the journal record and nothing else.
 
+pub mod crash;
+pub mod engine;
 pub mod facts;
 pub mod fault;
+pub mod guard;
 pub mod halt;
 pub mod identity;
+pub mod journal;
 pub mod kernel;
+pub mod lease;
 pub mod plan;
+pub mod policy;
+pub mod recover;
 pub mod state;
 pub mod units;

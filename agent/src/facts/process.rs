@@ -19,10 +19,7 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 /// # Errors
 /// If there is none, or `/proc` cannot be read.
 pub fn identity_of(pid: i32) -> Result<ProcessIdentity, FactsError> {
-    let stat = Process::new(pid)
-        .and_then(|process| process.stat())
-        .map_err(|error| FactsError::new(format!("/proc/{pid}/stat"), into_io(error)))?;
-    Ok(ProcessIdentity { pid, start_time: stat.starttime })
+    ProcessIdentity::of(pid).map_err(|error| FactsError::new(format!("/proc/{pid}/stat"), error))
 }
 
 /// Whether this very process is there and has not ended; a zombie has.

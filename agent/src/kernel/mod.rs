@@ -5,6 +5,7 @@
 //! returned success is a belief, the kernel's own listing is a fact.
 
 mod cgroup_freeze;
+pub mod fake;
 mod host;
 pub mod namespace;
 mod pending;
@@ -16,6 +17,7 @@ pub mod user_namespace;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::plan::{Evidence, Step};
 
@@ -113,6 +115,11 @@ pub trait Kernel: Send + Sync {
     /// # Errors
     /// With the call that could not look.
     fn measure(&self, step: &Step) -> Result<Evidence, KernelError>;
+
+    /// Waits before a revert that failed is tried again; a simulated kernel need not.
+    fn pause(&self, span: Duration) {
+        std::thread::sleep(span);
+    }
 }
 
 /// What a room does with its own kind of step; implemented on the step's data, in the room's file. The four calls are
