@@ -7,10 +7,13 @@ use std::error::Error;
 use std::fmt;
 
 use faultline_agent::fault::PlanError;
+use faultline_agent::state::StateError;
 
 use super::flags::Global;
 use super::output;
 use crate::experiment::load::LoadError;
+use crate::services::ServiceError;
+use crate::targets::TargetError;
 
 /// The document or the command line is wrong.
 pub const USAGE: u8 = 2;
@@ -93,6 +96,15 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
     if error.is::<LoadError>() {
         return of(USAGE, "");
     }
+    if let Some(error) = error.downcast_ref::<TargetError>() {
+        return of(PRECONDITION, error.hint());
+    }
+    if let Some(error) = error.downcast_ref::<StateError>() {
+        return of(PRECONDITION, &error.hint);
+    }
+    if let Some(error) = error.downcast_ref::<ServiceError>() {
+        return of(if error.is_of_the_document() { USAGE } else { PRECONDITION }, error.hint());
+    }
     if let Some(error) = error.downcast_ref::<PlanError>() {
         return match error {
             PlanError::Parameter { hint, .. } => of(USAGE, hint),
@@ -103,9 +115,6 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
     }
     if let Some(error) = error.downcast_ref::<faultline_agent::kernel::KernelError>() {
         return of(NOT_APPLIED, error.hint.as_deref().unwrap_or_default());
-    }
-    if let Some(error) = error.downcast_ref::<crate::services::ServiceError>() {
-        return of(if error.is_of_the_document() { USAGE } else { PRECONDITION }, error.hint());
     }
     None
 }

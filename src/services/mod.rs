@@ -44,6 +44,11 @@ pub struct ServiceContext {
     pub events: UnboundedSender<ServiceEvent>,
 }
 
+/// The variable, as `NAME=value`, that every process of a service of a run finds in its environment.
+pub fn mark(run: &str, service: &str) -> String {
+    format!("FAULTLINE_SERVICE={run}/{service}")
+}
+
 /// What became of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceEvent {
@@ -220,6 +225,8 @@ impl Services {
             .and_then(|()| make_file(&log, user.as_ref()))
             .map_err(|source| ServiceError::Folder { name: name.into(), path: log.clone(), source })?;
         let mut environment = service.environment.clone();
+        // Never the document's own: faults know the processes of a service again by it.
+        environment.extend(mark(&context.run, name).split_once('=').map(|(key, mark)| (key.into(), mark.into())));
         environment.entry("FAULTLINE_RUN".into()).or_insert_with(|| context.run.clone());
         environment.entry("FAULTLINE_SCRATCH".into()).or_insert_with(|| scratch.display().to_string());
         let (handle, stop) = (Arc::new(Mutex::new(Handle::default())), CancellationToken::new());
