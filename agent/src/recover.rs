@@ -2,10 +2,10 @@
 //!
 //! It touches no fault whose worker or guard is alive. It runs at the start of every engine and by `recover`.
 
-use std::io;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use serde::Serialize;
 
@@ -171,4 +171,31 @@ fn report(record: &Record, result: RecoverResult) -> RecoveredFault {
 fn unreadable(id: Option<FaultId>, path: PathBuf, reason: String) -> RecoveredFault {
     let result = RecoverResult::Unreadable { path, reason };
     RecoveredFault { id, fault: None, run: None, targets: Vec::new(), result }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.faults.is_empty() {
+            return writeln!(formatter, "nothing was left");
+        }
+        for fault in &self.faults {
+            let id = fault.id.as_ref().map_or_else(|| "?".to_owned(), FaultId::to_string);
+            write!(formatter, "{id}  {}  ", fault.fault.as_deref().unwrap_or("unknown fault"))?;
+            match &fault.result {
+                RecoverResult::Undone(undone) => {
+                    let how = if undone.verified { "undone" } else { "STUCK" };
+                    writeln!(formatter, "{how} in {:.1} ms", undone.took.as_secs_f64() * 1e3)?;
+                    for step in &undone.steps {
+                        writeln!(formatter, "    {}: {}", step.step, step.outcome)?;
+                    }
+                }
+                RecoverResult::Kept { worker } => writeln!(formatter, "left alone: process {worker} keeps it")?,
+                RecoverResult::Busy => writeln!(formatter, "left alone: another process is undoing it")?,
+                RecoverResult::Unreadable { path, reason } => {
+                    writeln!(formatter, "STUCK: {}: {reason}; what it recorded may be in place", path.display())?;
+                }
+            }
+        }
+        Ok(())
+    }
 }

@@ -11,6 +11,7 @@ pub mod check;
 pub mod completions;
 pub mod failure;
 pub mod flags;
+mod guard;
 pub mod keep_service;
 pub mod man;
 pub mod output;
@@ -82,6 +83,9 @@ pub fn description() -> clap::Command {
 
 /// Parses the arguments and runs the subcommand.
 pub fn main() -> ExitCode {
+    if let Some(code) = guard::enter_if_asked() {
+        return code;
+    }
     panic::announce();
     let line = match CommandLine::try_parse() {
         Ok(line) => line,

@@ -1,6 +1,5 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use crate::identity::ProcessIdentity;
 
@@ -43,12 +42,10 @@ impl Order {
 
 /// Is the guard to its end, if this process was started as one. The first thing that `main` does: before arguments are
 /// parsed or threads exist, so that the guard stays small.
-pub fn enter_if_asked() -> Option<(super::GuardReport, ExitCode)> {
+pub fn enter_if_asked() -> Option<super::GuardReport> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let order = Order::read(&arguments)?;
-    let report = super::guard(&order, &crate::kernel::HostKernel);
-    let code = if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(7) };
-    Some((report, code))
+    Some(super::guard(&order, &crate::kernel::HostKernel))
 }
 
 #[cfg(test)]

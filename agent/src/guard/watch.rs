@@ -49,6 +49,25 @@ impl GuardReport {
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty() && self.undone.iter().all(|(_, undone)| undone.verified)
     }
+
+    /// What a person at the worker's terminal should read; nothing when the guard had nothing to do.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.ending == Ending::WorkerKilled {
+            lines.push("the worker hung beyond its lease or a deadline and was killed".to_owned());
+        }
+        for (id, undone) in &self.undone {
+            let milliseconds = undone.took.as_secs_f64() * 1e3;
+            if undone.verified {
+                lines.push(format!("undid fault {id} in {milliseconds:.1} ms"));
+            }
+            for step in undone.steps.iter().filter(|step| !step.outcome.is_clean()) {
+                lines.push(format!("fault {id}: {}: {}", step.step, step.outcome));
+            }
+        }
+        lines.extend(self.problems.iter().cloned());
+        lines
+    }
 }
 
 struct Due {

@@ -6,6 +6,7 @@
 //! - whoever applies, amends or undoes a fault holds its lock, so that no two processes do so at once.
 
 mod envelope;
+mod listing;
 mod lock;
 mod record;
 
@@ -15,6 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use listing::{Keeper, Listed, Listing, StuckStep, UnreadableRecord, list};
 pub(crate) use lock::FaultLock;
 pub use record::{FaultState, Record, StepStatus};
 
