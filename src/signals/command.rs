@@ -15,7 +15,7 @@ use tokio::process::Command;
 use crate::services::this_program;
 
 /// How much of an output is kept.
-const KEEP: u64 = 64 * 1024;
+const KEEP: usize = 64 * 1024;
 
 /// What a command did.
 #[derive(Debug)]
@@ -63,26 +63,27 @@ pub(crate) async fn run(
     // The group bears its leader's number. It is killed before the leader is reaped or right after, when the number
     // can hardly be somebody else's: a new group gets it only once nobody is left in the old one.
     let mut group = Group(child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw));
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let ended = tokio::time::timeout(timeout, async {
-        let reading = async { tokio::join!(keep(stdout), keep(stderr)) };
+        let reading = async { tokio::join!(keep(out, &mut stdout), keep(err, &mut stderr)) };
         tokio::pin!(reading);
         tokio::select! {
             // Whoever keeps its output open in the background does not delay the end of the command itself.
             status = child.wait() => {
-                let read = tokio::time::timeout(Duration::from_millis(20), &mut reading).await;
-                (status, read.unwrap_or_default())
+                let _ = tokio::time::timeout(Duration::from_millis(20), &mut reading).await;
+                status
             }
-            read = &mut reading => (child.wait().await, read),
+            _ = &mut reading => child.wait().await,
         }
     })
     .await;
     match ended {
-        Ok((Ok(status), (stdout, stderr))) => {
+        Ok(Ok(status)) => {
             drop(group);
             CommandEnd::Exited { status, stdout, stderr }
         }
-        Ok((Err(error), _)) => CommandEnd::NotStarted(error),
+        Ok(Err(error)) => CommandEnd::NotStarted(error),
         Err(_) => {
             if let Some(pid) = group.0.take() {
                 let _ = killpg(pid, Signal::SIGKILL);
@@ -93,14 +94,15 @@ pub(crate) async fn run(
     }
 }
 
-async fn keep(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
-    let mut kept = Vec::new();
-    if let Some(mut stream) = stream {
-        let _ = (&mut stream).take(KEEP).read_to_end(&mut kept).await;
-        // A full pipe would stop the command.
-        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+/// Reads a stream to its end, since a full pipe would stop the command, and keeps the beginning.
+async fn keep(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut stream) = stream else { return };
+    while kept.len() < KEEP {
+        if !matches!(stream.read_buf(kept).await, Ok(1..)) {
+            return;
+        }
     }
-    kept
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
 /// How a process ended, in words: `exited with code 1`, `was ended by SIGKILL`.

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use faultline_agent::units::Rate;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -118,10 +120,10 @@ impl Endpoint {
         if host.is_empty() {
             return Err(format!("`{url}` names no host"));
         }
-        let port = match (authority.port(), secure) {
-            (Some(_), _) => authority.port_u16().ok_or_else(|| format!("`{url}` has no valid port"))?,
-            (None, true) => 443,
-            (None, false) => 80,
+        let port = match authority.as_str().strip_prefix(authority.host()).unwrap_or_default() {
+            "" if secure => 443,
+            "" => 80,
+            port => port[1..].parse().map_err(|_| format!("`{url}`: `{port}` is not a port"))?,
         };
         let tls = if secure {
             let name = ServerName::try_from(host.clone()).map_err(|error| format!("`{host}` in `{url}`: {error}"))?;
@@ -136,7 +138,17 @@ impl Endpoint {
 
     /// Opens a connection: name, TCP, TLS if need be, HTTP/1.1. Names are resolved anew for each one.
     pub(crate) async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
+        self.begin(open(&self.host, self.port).await?).await
+    }
+
+    /// The same for connections that are opened at this rate.
+    pub(crate) async fn connect_at(&self, rate: Rate) -> Result<SendRequest<Full<Bytes>>, Failure> {
         let stream = open(&self.host, self.port).await?;
+        free_port_at_once(&stream, rate);
+        self.begin(stream).await
+    }
+
+    async fn begin(&self, stream: TcpStream) -> Result<SendRequest<Full<Bytes>>, Failure> {
         let Some((connector, name)) = &self.tls else {
             return begin(stream).await;
         };
@@ -171,6 +183,14 @@ pub(crate) async fn open(host: &str, port: u16) -> Result<TcpStream, Failure> {
     let stream = connected.map_err(|error| Failure::from_io(&error))?;
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// Has a connection leave no trace on this host when it is closed, where they are opened so often that the minute for
+/// which the kernel remembers each (TIME_WAIT, tcp(7)) would use up the 28,000 ports that there are.
+pub(crate) fn free_port_at_once(stream: &TcpStream, rate: Rate) {
+    if rate.count_per_second() > 200.0 {
+        let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+    }
 }
 
 async fn begin<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, Failure>

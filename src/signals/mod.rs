@@ -1,8 +1,147 @@
 //! Where samples come from: one file a source. A source only measures; what a sample means is for
 //! [`hypothesis`](crate::hypothesis) to say.
+//!
+//! Each running source has a thread of its own, so that no other work of the run makes it late, and starts what it does
+//! on a fixed schedule whether or not earlier work has ended (open loop). What it could not do itself it reports as
+//! missing; it never stays silent about it.
 
-#[allow(dead_code, reason = "the sources to come need the rest")]
 pub(crate) mod command;
-#[allow(dead_code, reason = "the sources to come need the rest")]
 pub(crate) mod exchange;
+mod exec;
+mod http;
+mod open_loop;
+pub mod pace;
+mod prometheus;
 pub mod sample;
+mod tcp;
+#[cfg(test)]
+mod test_server;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use self::pace::{Lateness, Schedule};
+use self::sample::{Reading, Sample};
+use crate::experiment::document::Signal;
+
+/// What a source must know of its run.
+#[derive(Debug, Clone)]
+pub struct SignalContext {
+    /// When the run began: samples count seconds from here.
+    pub epoch: Instant,
+}
+
+impl SignalContext {
+    /// The context of a run that began at `epoch`.
+    pub fn new(epoch: Instant) -> Self {
+        Self { epoch }
+    }
+}
+
+/// Why a signal cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("signal `{signal}`: {reason}")]
+pub struct SignalError {
+    /// Its name in the document.
+    pub signal: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A signal that is ready to be read.
+#[derive(Debug)]
+pub struct Source {
+    name: String,
+    epoch: Instant,
+    lateness: Arc<Lateness>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Http(http::HttpProber),
+    Tcp(tcp::TcpProber),
+    Prometheus(prometheus::PrometheusReader),
+    Exec(exec::CommandProber),
+}
+
+/// Checks a signal and makes it ready. Nothing is sent yet.
+///
+/// # Errors
+/// If the document's values cannot be used: a URL, an address, a header, an empty command.
+pub fn build(name: &str, signal: &Signal, context: &SignalContext) -> Result<Source, SignalError> {
+    let kind = match signal {
+        Signal::Http(signal) => http::HttpProber::new(signal).map(Kind::Http),
+        Signal::Tcp(signal) => tcp::TcpProber::new(signal).map(Kind::Tcp),
+        Signal::Prometheus(signal) => prometheus::PrometheusReader::new(signal).map(Kind::Prometheus),
+        Signal::Exec(signal) => exec::CommandProber::new(signal).map(Kind::Exec),
+        Signal::Host(_) => Err("the kernel of the host cannot be read yet".to_owned()),
+    };
+    let kind = kind.map_err(|reason| SignalError { signal: name.into(), reason })?;
+    Ok(Source { name: name.into(), epoch: context.epoch, lateness: Arc::default(), kind })
+}
+
+impl Source {
+    /// How late this host itself started what the source does, which the source keeps up to date.
+    pub fn lateness(&self) -> Arc<Lateness> {
+        self.lateness.clone()
+    }
+
+    /// Sends samples until `stop`, and ends soon after it: work under way gets a moment to finish and is reported as
+    /// missing when it does not. It reads from the network namespace of the calling thread.
+    pub async fn run(self, sink: UnboundedSender<Sample>, stop: CancellationToken) {
+        let (name, at) = (self.name.clone(), self.epoch.elapsed().as_secs_f64());
+        let (done, is_done) = oneshot::channel::<()>();
+        let failed = sink.clone();
+        let thread = std::thread::Builder::new().name(format!("signal {name}")).spawn(move || {
+            let outcome = self.run_here(sink, stop);
+            let _ = done.send(());
+            outcome
+        });
+        let reason = match thread {
+            Ok(thread) => {
+                let _ = is_done.await;
+                thread.join().unwrap_or_else(|_| Err("its thread broke".into())).err()
+            }
+            Err(error) => Some(format!("no thread could be started for it: {error}")),
+        };
+        if let Some(reason) = reason {
+            let _ = failed.send(Sample { signal: name, at, reading: Reading::Missing { reason } });
+        }
+    }
+
+    fn run_here(self, sink: UnboundedSender<Sample>, stop: CancellationToken) -> Result<(), String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("its event loop could not be set up: {error}"))?;
+        let output = open_loop::Output { signal: self.name, sink, stop, lateness: self.lateness };
+        let schedule = |interval| Schedule::new(self.epoch, interval);
+        let run = async {
+            match self.kind {
+                Kind::Http(prober) => {
+                    pace::ask_for_precedence();
+                    let (schedule, limit) = (schedule(prober.rate.interval()), prober.limit());
+                    open_loop::run(schedule, limit, output, Arc::new(prober)).await
+                }
+                Kind::Tcp(prober) => {
+                    pace::ask_for_precedence();
+                    let (schedule, limit) = (schedule(prober.rate.interval()), prober.limit());
+                    open_loop::run(schedule, limit, output, Arc::new(prober)).await
+                }
+                Kind::Exec(prober) => {
+                    open_loop::run(schedule(prober.interval), exec::LIMIT, output, Arc::new(prober)).await
+                }
+                Kind::Prometheus(reader) => {
+                    let schedule = schedule(reader.interval);
+                    reader.run(schedule, output).await
+                }
+            }
+        };
+        runtime.block_on(run).map_err(|error| format!("its timer failed: {error}"))
+    }
+}
