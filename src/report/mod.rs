@@ -7,6 +7,7 @@
 mod assemble;
 mod chain;
 mod faults;
+mod html;
 mod human;
 pub(crate) mod ink;
 mod journal;
@@ -43,6 +44,8 @@ pub enum Format {
     },
     /// All data, as `schemas/report.json` describes it.
     Json,
+    /// One HTML file that loads nothing and runs nothing.
+    Html,
     /// JUnit XML, for CI systems.
     Junit,
     /// Markdown, for the summaries of CI systems.
@@ -57,6 +60,7 @@ pub fn render(report: &RunReport, format: Format) -> Result<String, ReportError>
     match format {
         Format::Human { colour, width } => Ok(human::render(report, colour, width)),
         Format::Json => json::render(report),
+        Format::Html => Ok(html::render(report)),
         Format::Junit => junit::render(report),
         Format::Markdown => Ok(markdown::render(report)),
     }

@@ -59,6 +59,7 @@ pub(super) struct Sums {
     pub(super) missing: u64,
     /// The seconds that the counters among the readings tell of.
     pub(super) counted: f64,
+    counted_good: f64,
     latency: Option<Histogram<u64>>,
     requests: f64,
     first: Option<f64>,
@@ -75,6 +76,7 @@ impl Sums {
             bad: 0.0,
             missing: 0,
             counted: 0.0,
+            counted_good: 0.0,
             latency: None,
             requests: 0.0,
             first: None,
@@ -99,7 +101,11 @@ impl Sums {
             Reading::Counts { bad, total } => {
                 self.events += total;
                 self.bad += bad;
-                self.counted += self.previous.map_or(0.0, |previous| (sample.at - previous).max(0.0));
+                // What the first reading counts grew over a time that nobody knows.
+                if let Some(previous) = self.previous {
+                    self.counted += (sample.at - previous).max(0.0);
+                    self.counted_good += total - bad;
+                }
             }
             Reading::Value { value } => {
                 self.values.0 += value;
@@ -147,7 +153,7 @@ impl Sums {
     /// Good events a second, over the time from the first sample to one pace after the last.
     pub(super) fn rate(&self, pace: f64) -> Option<f64> {
         if self.counted > 0.0 {
-            return Some((self.events - self.bad) / self.counted);
+            return Some(self.counted_good / self.counted);
         }
         let (first, last) = self.first.zip(self.previous)?;
         self.rate_over(last - first + pace)
