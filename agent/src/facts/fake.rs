@@ -47,6 +47,7 @@ pub fn process(pid: i32, name: &str) -> ProcessFacts {
 /// An ext4 of 100,000 blocks of 4096 bytes, of which 5,000 are kept for root and 20,000 used.
 pub fn file_system(mount_point: &str) -> FileSystemFacts {
     FileSystemFacts {
+        folder: mount_point.into(),
         mount_point: mount_point.into(),
         kind: "ext4".into(),
         device: 0xfe00,
@@ -103,7 +104,7 @@ impl Facts for FakeFacts {
         let holding = self.file_systems.iter().filter(|system| path.starts_with(&system.mount_point));
         holding
             .max_by_key(|system| system.mount_point.components().count())
-            .cloned()
+            .map(|system| FileSystemFacts { folder: path.to_path_buf(), ..system.clone() })
             .ok_or_else(|| FactsError::new(path.display().to_string(), std::io::ErrorKind::NotFound))
     }
 

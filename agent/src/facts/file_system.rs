@@ -18,9 +18,11 @@ pub fn file_system_of(path: &Path) -> Result<FileSystemFacts, FactsError> {
     let refuse = |source: std::io::Error| FactsError::new(path.display().to_string(), source);
     let resolved = path.canonicalize().map_err(refuse)?;
     let metadata = resolved.metadata().map_err(refuse)?;
+    let folder = if metadata.is_dir() { resolved.as_path() } else { resolved.parent().unwrap_or(&resolved) };
     let counted = rustix::fs::statvfs(&resolved).map_err(|error| refuse(error.into()))?;
     let mount = mount_of(&resolved)?;
     Ok(FileSystemFacts {
+        folder: folder.to_path_buf(),
         mount_point: mount.mount_point,
         kind: mount.fs_type,
         device: metadata.dev(),

@@ -78,6 +78,8 @@ pub struct ProcessFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileSystemFacts {
+    /// The folder that was asked for, or that holds the file that was, without symbolic links.
+    pub folder: PathBuf,
     /// Where it is mounted.
     pub mount_point: PathBuf,
     /// Its type: `ext4`, `xfs`, `tmpfs`.
@@ -193,6 +195,18 @@ pub trait Facts: Send + Sync {
 }
 
 impl FileSystemFacts {
+    /// The bytes that an ordinary user may take.
+    pub fn available(&self) -> u64 {
+        self.available_blocks.saturating_mul(self.block_size)
+    }
+
+    /// Whether two descriptions are of one file system. Device numbers do not tell alone: subvolumes of one btrfs, and
+    /// an overlay and its upper layer, have different ones, and the same free blocks.
+    pub fn is_the_same_as(&self, other: &Self) -> bool {
+        let count = |system: &Self| (system.block_size, system.blocks, system.free_blocks);
+        self.device == other.device || count(self) == count(other)
+    }
+
     /// The share in use as `df` counts it, from 0 to 1: used / (used + available), so that blocks kept for root are
     /// neither. 0 where there is nothing to use (coreutils, `df.c`, `get_dev`).
     pub fn used_share(&self) -> f64 {

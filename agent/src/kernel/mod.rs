@@ -4,15 +4,21 @@
 //! [`engine`](crate::engine) and [`recover`](crate::recover) alone. What was written is read back: a call that
 //! returned success is a belief, the kernel's own listing is a fact.
 
+mod anchor;
 mod cgroup_freeze;
 pub mod fake;
+mod filling;
 mod host;
+mod inode_fill;
 pub mod namespace;
 mod pending;
 mod process_descriptor;
 mod process_kill;
 mod process_pause;
 pub(crate) mod raw_netlink;
+#[cfg(test)]
+mod scratch_file_system;
+mod space_fill;
 pub mod user_namespace;
 
 use std::fmt;

@@ -35,6 +35,4 @@ pending! {
     PacketRules,
     PacketQueue,
     Netem,
-    SpaceFill,
-    InodeFill,
 }

@@ -3,11 +3,13 @@
 //! Every unit reads from a string with its suffix (`100ms`, `50%`, `10MiB`, `50/s`), prints back in the same
 //! notation, and describes itself to the JSON Schema.
 
+mod byte_rate;
 mod bytes;
 mod percent;
 mod rate;
 mod time_span;
 
+pub use byte_rate::ByteRate;
 pub use bytes::Bytes;
 pub use percent::Percent;
 pub use rate::Rate;

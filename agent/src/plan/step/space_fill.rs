@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Describe;
 use crate::plan::UndoClass;
-use crate::units::{Bytes, Percent};
+use crate::units::{ByteRate, Bytes, Percent};
 
 /// Space of a file system taken by an unlinked file that the worker holds open.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,9 +17,9 @@ pub struct SpaceFill {
     pub device: u64,
     /// How much is taken.
     pub goal: SpaceGoal,
-    /// How many bytes a second; as fast as it goes when absent.
+    /// How fast; as fast as it goes when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speed: Option<Bytes>,
+    pub speed: Option<ByteRate>,
     /// The name under which the file is made, and from which it is unlinked at once, on a file system that cannot
     /// make a file without a name; such a one is not touched when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ impl Describe for SpaceFill {
 
     fn describe(&self) -> String {
         let folder = self.folder.display();
-        let speed = self.speed.map(|speed| format!(" at {speed}/s")).unwrap_or_default();
+        let speed = self.speed.map(|speed| format!(" at {speed}")).unwrap_or_default();
         let goal = match self.goal {
             SpaceGoal::ToPercent(percent) => format!("until {percent} of the file system are used"),
             SpaceGoal::Bytes(bytes) => format!("of {bytes}"),
