@@ -80,8 +80,11 @@ impl Guardrail {
         let heard = stream.heard.map_or(began, |heard| heard.max(began));
         if now - heard > stream.cadence.patience() {
             let silent = seconds(now - heard);
-            let because =
-                format!("no data from {} for {silent}: a guardrail that sees nothing protects nobody", stream.name);
+            let why = stream.missing.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+            let because = format!(
+                "no data from {} for {silent}{why}: a guardrail that sees nothing protects nobody",
+                stream.name
+            );
             let breach = Breach { counts: Counts::default(), measured: None, measured_text: String::new(), because };
             return Some(self.verdict(phase, Verdict::NoData, error_rate, breach));
         }
@@ -167,7 +170,7 @@ impl Guardrail {
             measured: Some(share * 100.0),
             measured_text: format!("{} of {}", percent(share), count((bad + good).round())),
             because: format!(
-                "{} of {} in the last {} {what}: {}, {} allowed",
+                "{} of {} events in the last {} {what}: {}, {} allowed",
                 count(bad),
                 count((bad + good).round()),
                 seconds(now - window.from),
@@ -253,7 +256,7 @@ impl Guardrail {
             measured: Some(if matches!(self.bound, Bound::Saturation { .. }) { number * 100.0 } else { *number }),
             measured_text: shown.clone(),
             because: format!(
-                "{} readings in a row on the wrong side, {} long, the last {shown}",
+                "{} readings in a row on the wrong side, for {}, the last {shown}",
                 count(f64::from(u32::try_from(outside.len()).unwrap_or(u32::MAX))),
                 seconds(newest - oldest + stream.cadence.interval)
             ),

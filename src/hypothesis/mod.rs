@@ -4,13 +4,23 @@ mod bound;
 mod cadence;
 mod decide;
 mod error;
+#[cfg(test)]
+mod false_greens;
 mod guardrail;
+#[cfg(test)]
+mod guardrail_tests;
 mod judge;
 #[cfg(test)]
 mod judge_tests;
+#[cfg(test)]
+mod kinds_tests;
 mod phases;
+#[cfg(test)]
+mod recovery_tests;
 mod rejudge;
 mod run_verdict;
+#[cfg(test)]
+mod run_verdict_tests;
 pub mod statistics;
 mod stream;
 mod tally;

@@ -38,9 +38,10 @@ impl Phases {
         }
     }
 
+    /// The first end of a phase counts, unless it is begun again.
     pub(super) fn end(&mut self, phase: Phase, at: f64) {
         if let Some(Some(span)) = self.spans.get_mut(index(phase)) {
-            span.end = Some(at.max(span.begin));
+            span.end.get_or_insert(at.max(span.begin));
         }
     }
 
@@ -88,7 +89,13 @@ pub(super) fn restart(number: u32) -> f64 {
 
 /// Which restart is the last at or before so many seconds.
 pub(super) fn restarts_until(seconds: f64) -> u32 {
-    (0..=60).rev().find(|number| restart(*number) <= seconds).unwrap_or(0)
+    if seconds < 2.0 {
+        return u32::from(seconds >= 1.0);
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 30")]
+    let power = seconds.log2().floor().min(30.0) as u32;
+    // From 2^n on it is number 2n, from 3/2 of that on the one after it; a logarithm may round over either edge.
+    (2 * power - 1..=2 * power + 2).rev().find(|number| restart(*number) <= seconds).unwrap_or(0)
 }
 
 /// The share of the error rate that a restart is given.
@@ -105,6 +112,13 @@ mod tests {
         let moments: Vec<f64> = (0..12).map(restart).collect();
         assert_eq!(moments, [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0]);
         assert_eq!([0.0, 0.9, 5.9, 6.0, 100.0].map(restarts_until), [0, 0, 4, 5, 13]);
+        for number in 0..60 {
+            let moment = restart(number);
+            assert_eq!(
+                (restarts_until(moment), restarts_until(moment.next_down().max(0.0))),
+                (number, number.saturating_sub(1))
+            );
+        }
         let shares: f64 = (0..60).map(share_of_restart).sum();
         assert!(shares < 1.0 && shares > 0.98, "{shares}");
     }
@@ -122,6 +136,8 @@ mod tests {
         );
         assert_eq!((phases.latest(), phases.open()), (Some(Phase::During), Some(Phase::During)));
         phases.end(Phase::During, 20.0);
+        phases.end(Phase::During, 25.0);
+        assert_eq!(phases.of(21.0), None);
         assert_eq!((phases.latest(), phases.open()), (Some(Phase::During), None));
     }
 }

@@ -120,7 +120,7 @@ fn refused(facts: &RunFacts, objectives: &[ObjectiveVerdict]) -> Option<String> 
 
 fn first(objectives: &[ObjectiveVerdict], verdict: Verdict) -> Option<String> {
     let judged = objectives.iter().find(|judged| judged.verdict == verdict)?;
-    Some(format!("{} ({})", judged.reason(), when(judged.phase)))
+    Some(format!("{}, {}", when(judged.phase), judged.reason()))
 }
 
 /// An objective that was not judged in each of the three phases, or no objective at all.

@@ -17,6 +17,8 @@ pub(super) struct Stream {
     pub(super) beats: Beats,
     /// The latest moment to which a usable reading belongs.
     pub(super) heard: Option<f64>,
+    /// Why the last reading that could not be taken was missing.
+    pub(super) missing: Option<String>,
     /// Samples not yet added up.
     pub(super) fresh: Vec<(f64, Reading)>,
     oldest: f64,
@@ -33,6 +35,7 @@ impl Stream {
             cadence: Cadence::of(signal),
             beats: Beats::default(),
             heard: None,
+            missing: None,
             fresh: Vec::new(),
             oldest: f64::INFINITY,
             newest: f64::NEG_INFINITY,
@@ -43,9 +46,12 @@ impl Stream {
 
     /// Takes one sample in, and gives back those that are old enough to be added up.
     pub(super) fn take(&mut self, sample: &Sample) -> Vec<(f64, Reading)> {
-        if !matches!(sample.reading, Reading::Missing { .. }) {
+        if let Reading::Missing { reason } = &sample.reading {
+            self.missing = Some(reason.clone());
+        } else {
             self.beats.mark(sample.at, self.cadence.beat());
             self.heard = Some(self.heard.map_or(sample.at, |heard| heard.max(sample.at)));
+            self.missing = None;
         }
         self.oldest = self.oldest.min(sample.at);
         self.newest = self.newest.max(sample.at);

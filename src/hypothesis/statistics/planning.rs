@@ -2,8 +2,11 @@
 
 use super::{DecisionRule, threshold};
 
-/// Beyond so many times the data seen, nobody waits.
-const FARTHEST: f64 = 1_000_000.0;
+/// More events than anybody waits for.
+const MOST_EVENTS: f64 = 5e6;
+
+/// More seconds than anybody waits for: a week.
+const MOST_SECONDS: f64 = 604_800.0;
 
 /// How many events in all decide a ratio at this error rate when their share of bad ones stays at `share`.
 ///
@@ -16,7 +19,11 @@ pub fn events_to_decide(rule: &dyn DecisionRule, bound: f64, share: f64, error_r
             if share < bound { rule.ratio_is_below(bound, bad, good) } else { rule.ratio_is_above(bound, bad, good) };
         evidence >= needed
     };
-    smallest(decided, 1e9).map(f64::ceil)
+    // No test decides with less than this: each event tells so much on average (Wald 1945), the relative entropy of the
+    // share measured to the bound.
+    let part = |p: f64, q: f64| if p > 0.0 { p * (p / q).ln() } else { 0.0 };
+    let told = part(share, bound) + part(1.0 - share, 1.0 - bound);
+    smallest(decided, needed / told, MOST_EVENTS).map(f64::ceil)
 }
 
 /// How many seconds in all decide a rate at this error rate when events keep coming at `rate` a second.
@@ -30,20 +37,25 @@ pub fn seconds_to_decide(rule: &dyn DecisionRule, floor: f64, rate: f64, error_r
         };
         evidence >= needed
     };
-    smallest(decided, FARTHEST)
+    let told = floor - rate + if rate > 0.0 { rate * (rate / floor).ln() } else { 0.0 };
+    smallest(decided, needed / told, MOST_SECONDS.min(MOST_EVENTS / floor.max(rate)))
 }
 
-/// The smallest amount, to one part in a thousand, for which a condition that stays true once it is true is true.
-fn smallest(holds: impl Fn(f64) -> bool, farthest: f64) -> Option<f64> {
-    let mut high = 1.0;
+/// The smallest amount, to one part in two hundred, for which a condition is true that is false below `least` and stays
+/// true once it is true.
+fn smallest(holds: impl Fn(f64) -> bool, least: f64, most: f64) -> Option<f64> {
+    if !(least > 0.0 && least < most) {
+        return None;
+    }
+    let (mut low, mut high) = (least, least);
     while !holds(high) {
-        high *= 2.0;
-        if high > farthest {
+        low = high;
+        high *= 1.5;
+        if high > most {
             return None;
         }
     }
-    let mut low = high / 2.0;
-    while high - low > high / 1_000.0 {
+    while high - low > high / 200.0 {
         let middle = low.midpoint(high);
         if holds(middle) { high = middle } else { low = middle }
     }

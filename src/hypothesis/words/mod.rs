@@ -220,14 +220,14 @@ fn numbers(facts: &Facts<'_>) -> (Option<f64>, String, String) {
     let noun = if readings == 1 { "reading" } else { "readings" };
     let finding = match facts.outcome.cause {
         Cause::Sustained(from, to) => format!(
-            "not {bound} from {} to {} of the run without a break; mean {} over {readings} {noun}",
+            "on the wrong side of the bound ({bound}) from {} to {} of the run without a break; mean {} over {readings} {noun}",
             seconds(from),
             seconds(to),
             shown(mean)
         ),
         _ => {
-            let side = if facts.bound.is_outside(mean) { "not " } else { "" };
-            format!("mean {} over {readings} {noun}, {side}{bound}", shown(mean))
+            let side = if facts.bound.is_outside(mean) { "outside" } else { "within" };
+            format!("mean {} over {readings} {noun}, {side} the bound: {bound}", shown(mean))
         }
     };
     (Some(measured), text, finding)
