@@ -38,13 +38,41 @@ impl StateFolder {
     /// If no folder can be named, or it cannot be made, is writable by others, or cannot be written and synced (read
     /// only, full): a fault whose record is not durable must not be injected.
     pub fn resolve(explicit: Option<&Path>) -> Result<Self, StateError> {
-        let chosen = match explicit {
-            Some(path) => path.to_owned(),
+        Self::prepare(&Self::locate(explicit)?)
+    }
+
+    /// Where the folder is, or would be made by [`resolve`](Self::resolve); touches nothing.
+    ///
+    /// # Errors
+    /// If no folder can be named.
+    pub fn locate(explicit: Option<&Path>) -> Result<PathBuf, StateError> {
+        match explicit {
+            Some(path) => Ok(path.to_owned()),
             None => {
-                Self::default_path(|name| env::var_os(name).filter(|value| !value.is_empty()), owns_system_folders())?
+                Self::default_path(|name| env::var_os(name).filter(|value| !value.is_empty()), owns_system_folders())
             }
-        };
-        Self::prepare(&chosen)
+        }
+    }
+
+    /// The folder as it is, to be read; `None` if there is none yet. Touches nothing.
+    ///
+    /// # Errors
+    /// If no folder can be named, or this one cannot be read.
+    pub fn existing(explicit: Option<&Path>) -> Result<Option<Self>, StateError> {
+        let path = Self::locate(explicit)?;
+        let read = path.canonicalize().and_then(|path| fs::read_dir(path.join("faults")).map(|_| path));
+        match read {
+            Ok(path) => Ok(Some(Self { path })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StateError {
+                path,
+                problem: "cannot be read".into(),
+                hint: format!(
+                    "run this as the user who runs Faultline (root?), or name another with --state or {STATE_VARIABLE}"
+                ),
+                source: Some(source),
+            }),
+        }
     }
 
     fn default_path(
@@ -173,6 +201,19 @@ mod tests {
         assert_eq!(fs::metadata(folder.path()).unwrap().mode() & 0o777, 0o700);
         assert_eq!(fs::read_dir(folder.faults()).unwrap().count(), 0);
         assert!(folder.runs().is_dir());
+    }
+
+    #[test]
+    fn looking_makes_nothing() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("s");
+        assert_eq!(StateFolder::existing(Some(&path)).unwrap(), None);
+        assert!(!path.exists());
+        let made = StateFolder::resolve(Some(&path)).unwrap();
+        assert_eq!(StateFolder::existing(Some(&path)).unwrap(), Some(made));
+        fs::remove_dir(path.join("faults")).unwrap();
+        fs::write(path.join("faults"), "").unwrap();
+        assert!(StateFolder::existing(Some(&path)).unwrap_err().to_string().contains("cannot be read"));
     }
 
     #[test]

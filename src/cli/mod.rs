@@ -9,15 +9,21 @@
 
 pub mod check;
 pub mod completions;
+pub mod doctor;
 pub mod failure;
+pub mod faults;
 pub mod flags;
 mod guard;
+pub mod halt;
 pub mod keep_service;
+pub mod list;
 pub mod man;
 pub mod output;
 mod panic;
+pub mod recover;
 pub mod sample;
 pub mod schema;
+mod table;
 
 use std::process::ExitCode;
 
@@ -69,6 +75,11 @@ macro_rules! commands {
 // In the order of the help.
 commands! {
     Check => check,
+    Faults => faults,
+    Doctor => doctor,
+    List => list,
+    Halt => halt,
+    Recover => recover,
     Sample => sample,
     Schema => schema,
     Completions => completions,
