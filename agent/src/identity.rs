@@ -7,6 +7,9 @@ use std::{fmt, fs, io};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// How the names of all nftables tables of Faultline begin.
+pub const TABLE_PREFIX: &str = "faultline_";
+
 /// The name of one injected fault: 12 lower-case hexadecimal digits.
 ///
 /// Everything that a fault leaves in the kernel bears a name made from it, so that undo needs no output of a
@@ -28,7 +31,7 @@ impl FaultId {
 
     /// The name of the nftables table of this fault.
     pub fn table_name(&self) -> String {
-        format!("faultline_{}", self.0)
+        format!("{TABLE_PREFIX}{}", self.0)
     }
 
     /// The name of the scratch folder or file of this fault.

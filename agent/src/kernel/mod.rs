@@ -6,11 +6,16 @@
 
 mod anchor;
 mod cgroup_freeze;
+pub mod control_traffic;
 pub mod fake;
 mod filling;
 mod host;
 mod inode_fill;
 pub mod namespace;
+pub(crate) mod nftables;
+pub(crate) mod packet_queue;
+mod packet_rules;
+pub(crate) mod packet_table;
 mod pending;
 mod process_descriptor;
 mod process_kill;

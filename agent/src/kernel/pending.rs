@@ -32,7 +32,5 @@ fn not_built(step: &impl Describe) -> KernelError {
 }
 
 pending! {
-    PacketRules,
-    PacketQueue,
     Netem,
 }

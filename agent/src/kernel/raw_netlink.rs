@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "the rooms that dump and replace come next")]
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{NLA_HEADER_SIZE, NetlinkBuffer, NlaBuffer, NlasIterator};
 use netlink_sys::{Socket, SocketAddr};
@@ -109,6 +110,11 @@ impl RawNetlink {
         let _ = socket.set_ext_ack(true);
         let _ = socket.set_cap_ack(true);
         Ok(Self { socket, sequence: 0 })
+    }
+
+    /// The socket itself, for protocols in which the kernel speaks first.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// The port number under which the kernel knows this socket: the owner of its tables.

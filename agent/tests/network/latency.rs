@@ -1,0 +1,146 @@
+use faultline_agent::plan::Bite;
+use faultline_agent::plan::Step;
+use faultline_agent::plan::step::{Direction, Distribution, Protocol};
+use faultline_agent::units::TimeSpan;
+
+use crate::lab::{
+    Lab, PORT, SERVER_4, SERVER_6, apply, assert_about, can_run, connect, datagram_round_trip, delay, round_trip,
+    selection, serve, to_port, undo,
+};
+
+#[test]
+fn both_families_and_protocols_are_delayed_once_a_direction() {
+    if !can_run() {
+        return;
+    }
+    let lab = Lab::new();
+    let mut existing = lab.client(|| connect(SERVER_4, PORT).unwrap());
+    for (direction, trips) in [(Direction::Egress, 1.0), (Direction::Ingress, 1.0), (Direction::Both, 2.0)] {
+        let mut selection = to_port(lab.client_namespace(), PORT);
+        selection.direction = direction;
+        let step = delay(selection, 40);
+        let hold = apply(&step);
+        assert!(matches!(hold.evidence().bite, Bite::NotYet(_)));
+        assert_about(round_trip(&mut existing).unwrap(), 40.0 * trips);
+        for address in [SERVER_4, SERVER_6] {
+            let mut stream = lab.client(|| connect(address, PORT).unwrap());
+            assert_about(round_trip(&mut stream).unwrap(), 40.0 * trips);
+            assert_about(lab.client(|| datagram_round_trip(address, PORT).unwrap()), 40.0 * trips);
+        }
+        let evidence = hold.evidence();
+        assert_eq!(evidence.bite, Bite::Yes, "{direction:?}");
+        let measured = evidence.measurements.iter().find(|measurement| measurement.name == "delay").unwrap();
+        assert_eq!(measured.asked, Some(40.0));
+        assert!((measured.measured - 40.0).abs() < 2.0, "{measured:?}");
+        undo(&step, hold);
+        assert_about(round_trip(&mut existing).unwrap(), 0.0);
+    }
+}
+
+#[test]
+fn loopback_is_delayed_once_each_way() {
+    if !can_run() {
+        return;
+    }
+    let lab = Lab::new();
+    serve(&lab.client_namespace(), PORT);
+    for (direction, ports, asked) in [
+        (Direction::Egress, true, 30.0),
+        (Direction::Both, true, 60.0),
+        // Without a filter the answer leaves and arrives as well; nothing is held twice.
+        (Direction::Egress, false, 60.0),
+        (Direction::Both, false, 60.0),
+    ] {
+        let mut selection =
+            if ports { to_port(lab.client_namespace(), PORT) } else { selection(lab.client_namespace()) };
+        selection.direction = direction;
+        let step = delay(selection, 30);
+        let hold = apply(&step);
+        for address in ["127.0.0.1", "::1"] {
+            let mut stream = lab.client(|| connect(address, PORT).unwrap());
+            assert_about(round_trip(&mut stream).unwrap(), asked);
+            assert_about(lab.client(|| datagram_round_trip(address, PORT).unwrap()), asked);
+        }
+        undo(&step, hold);
+    }
+}
+
+#[test]
+fn only_the_peers_meant_are_delayed() {
+    if !can_run() {
+        return;
+    }
+    let lab = Lab::new();
+    serve(&lab.server_namespace(), PORT + 1);
+    let trip = |address: &str, port: u16| lab.client(|| round_trip(&mut connect(address, port).unwrap()).unwrap());
+    let check =
+        |change: &dyn Fn(&mut faultline_agent::plan::step::PacketSelection), hit: (&str, u16), missed: (&str, u16)| {
+            let mut chosen = selection(lab.client_namespace());
+            change(&mut chosen);
+            let step = delay(chosen, 30);
+            let hold = apply(&step);
+            assert_about(trip(hit.0, hit.1), 30.0);
+            assert_about(trip(missed.0, missed.1), 0.0);
+            undo(&step, hold);
+        };
+    check(&|s| s.networks = vec!["10.77.0.0/24".parse().unwrap()], (SERVER_4, PORT), (SERVER_6, PORT));
+    check(
+        &|s| s.networks = vec!["fd77::2".parse().unwrap(), "10.0.0.0/16".parse().unwrap()],
+        (SERVER_6, PORT),
+        (SERVER_4, PORT),
+    );
+    check(&|s| s.ports = vec!["7778-7800".parse().unwrap()], (SERVER_4, PORT + 1), (SERVER_4, PORT));
+    check(&|s| s.host_names = vec!["10.77.0.2".into()], (SERVER_4, PORT), (SERVER_6, PORT));
+    let mut datagrams = selection(lab.client_namespace());
+    datagrams.protocol = Some(Protocol::Udp);
+    datagrams.interface = Some("eth0".into());
+    let step = delay(datagrams, 30);
+    let hold = apply(&step);
+    assert_about(trip(SERVER_4, PORT), 0.0);
+    assert_about(lab.client(|| datagram_round_trip(SERVER_4, PORT).unwrap()), 30.0);
+    undo(&step, hold);
+}
+
+#[test]
+fn a_server_is_slowed_by_its_own_port() {
+    if !can_run() {
+        return;
+    }
+    let lab = Lab::new();
+    let mut chosen = selection(lab.server_namespace());
+    chosen.local_ports = vec![PORT.into()];
+    chosen.direction = Direction::Both;
+    let step = delay(chosen, 20);
+    let hold = apply(&step);
+    let mut stream = lab.client(|| connect(SERVER_6, PORT).unwrap());
+    assert_about(round_trip(&mut stream).unwrap(), 40.0);
+    undo(&step, hold);
+}
+
+#[test]
+fn jitter_varies_the_delay_and_keeps_the_order() {
+    if !can_run() {
+        return;
+    }
+    let lab = Lab::new();
+    let mut step = delay(to_port(lab.client_namespace(), PORT), 20);
+    let Step::PacketQueue(queue) = &mut step else { panic!() };
+    queue.hold.jitter = TimeSpan::from_millis(10);
+    queue.hold.distribution = Distribution::Uniform;
+    let hold = apply(&step);
+    let mut trips: Vec<f64> = (0..60).map(|_| lab.client(|| datagram_round_trip(SERVER_4, PORT).unwrap())).collect();
+    trips.sort_unstable_by(f64::total_cmp);
+    assert!(trips[0] < 15.0 && trips[0] >= 10.0 && trips[50] > 25.0, "{trips:?}");
+    let numbers = lab.client(|| {
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect((SERVER_4, PORT)).unwrap();
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+        for number in 0..100u8 {
+            socket.send(&[number]).unwrap();
+        }
+        let mut byte = [0];
+        (0..100).map(|_| socket.recv(&mut byte).map(|_| byte[0]).unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(numbers, (0..100).collect::<Vec<u8>>());
+    undo(&step, hold);
+}

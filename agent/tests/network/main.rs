@@ -1,0 +1,11 @@
+//! Network faults in force, in network namespaces that each test makes, seen from outside.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "helpers of tests fail as tests do")]
+
+mod crash;
+mod lab;
+mod latency;
+mod partition;
+mod peer;
+mod scope;
+mod together;
