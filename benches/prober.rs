@@ -23,6 +23,8 @@ fn server(delay: Duration) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
     std::thread::spawn(move || {
+        // As exact as the prober itself, or the measurement would be of the server.
+        let _ = faultline_agent::kernel::real_time::prefer_this_thread();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
             let listener = TcpListener::from_std(listener).unwrap();

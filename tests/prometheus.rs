@@ -1,5 +1,10 @@
 //! The Prometheus source against a real Prometheus that scrapes the sample shop.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic, reason = "helpers of tests count as no tests to clippy")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "helpers of tests count as no tests to clippy"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -111,11 +116,8 @@ async fn counters_errors_resets_and_gaps_of_a_real_prometheus() {
         signal.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
         json!({"prometheus": signal})
     };
-    let mut requests = watch(
-        &json!({"http": {"url": format!("http://127.0.0.1:{front}/checkout"), "rate": "40/s"}}),
-        epoch,
-        &stop,
-    );
+    let mut requests =
+        watch(&json!({"http": {"url": format!("http://127.0.0.1:{front}/checkout"), "rate": "40/s"}}), epoch, &stop);
     let bad = "orders_total{code=~\"5..\"}";
     let mut counts = watch(&query(json!({"bad": bad, "total": "orders_total"})), epoch, &stop);
     let mut up = watch(&query(json!({"value": "up{job=\"shop\"}"})), epoch, &stop);
@@ -128,14 +130,16 @@ async fn counters_errors_resets_and_gaps_of_a_real_prometheus() {
     let failing = |reading: &Reading| matches!(reading, Reading::Counts { bad, total } if bad == total && *bad > 20.0);
     counts.until("a second of bad orders only", failing).await;
     requests
-        .until("a failed request", |reading| {
-            matches!(reading, Reading::Request { failure: Some(reason), .. } if reason == "status 502")
-        })
+        .until(
+            "a failed request",
+            |reading| matches!(reading, Reading::Request { failure: Some(reason), .. } if reason == "status 502"),
+        )
         .await;
 
     // The counters of the new process begin at 0.
     kill_main(&running, "front");
-    let seen = counts.until("the reset", |reading| missing(reading, "was reset") || missing(reading, "no series")).await;
+    let seen =
+        counts.until("the reset", |reading| missing(reading, "was reset") || missing(reading, "no series")).await;
     let seen_after = counts.until("orders of the new process", failing).await;
     for reading in seen.iter().chain(&seen_after) {
         assert!(!matches!(reading, Reading::Counts { bad, total } if *bad < 0.0 || *total < *bad), "{reading:?}");

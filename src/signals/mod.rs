@@ -124,12 +124,12 @@ impl Source {
         let run = async {
             match self.kind {
                 Kind::Http(prober) => {
-                    pace::ask_for_precedence();
+                    pace::take_precedence(prober.rate);
                     let (schedule, limit) = (schedule(prober.rate.interval()), prober.limit());
                     open_loop::run(schedule, limit, output, Arc::new(prober)).await
                 }
                 Kind::Tcp(prober) => {
-                    pace::ask_for_precedence();
+                    pace::take_precedence(prober.rate);
                     let (schedule, limit) = (schedule(prober.rate.interval()), prober.limit());
                     open_loop::run(schedule, limit, output, Arc::new(prober)).await
                 }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use faultline_agent::units::Rate;
 use hdrhistogram::Histogram;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use tokio::io::unix::AsyncFd;
@@ -125,9 +126,12 @@ impl Lateness {
     }
 }
 
-/// Asks that this thread come before others when processors are scarce (root only; otherwise it goes on without).
-pub(super) fn ask_for_precedence() {
-    let _ = rustix::process::setpriority_process(None, -10);
+/// Has this thread come before others when processors are scarce, as they are when a fault loads this host; without
+/// the right to that it goes on as it is. A rate that could fill a processor gets less, so as to starve nobody.
+pub(super) fn take_precedence(rate: Rate) {
+    if rate.count_per_second() > 5_000.0 || faultline_agent::kernel::real_time::prefer_this_thread().is_err() {
+        let _ = rustix::process::setpriority_process(None, -10);
+    }
 }
 
 #[cfg(test)]

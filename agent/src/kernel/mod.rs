@@ -21,6 +21,7 @@ mod process_descriptor;
 mod process_kill;
 mod process_pause;
 pub(crate) mod raw_netlink;
+pub mod real_time;
 #[cfg(test)]
 mod scratch_file_system;
 mod space_fill;
