@@ -6,7 +6,9 @@
 use std::error::Error;
 use std::fmt;
 
+use faultline_agent::engine::{EngineError, InjectError};
 use faultline_agent::fault::PlanError;
+use faultline_agent::policy::{PolicyError, Refusal};
 use faultline_agent::state::StateError;
 
 use super::flags::Global;
@@ -96,6 +98,23 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
     if error.is::<LoadError>() {
         return of(USAGE, "");
     }
+    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+        return of(PRECONDITION, &refusal.hint);
+    }
+    if let Some(error) = error.downcast_ref::<PolicyError>() {
+        return of(PRECONDITION, &error.hint());
+    }
+    if let Some(error) = error.downcast_ref::<EngineError>() {
+        return of(PRECONDITION, error.hint().as_deref().unwrap_or_default());
+    }
+    if let Some(error) = error.downcast_ref::<InjectError>() {
+        let code = match error {
+            InjectError::Halted(_) | InjectError::Refused(_) => PRECONDITION,
+            _ if !error.stuck().is_empty() => UNCERTAIN,
+            _ => NOT_APPLIED,
+        };
+        return of(code, error.hint().as_deref().unwrap_or_default());
+    }
     if let Some(error) = error.downcast_ref::<TargetError>() {
         return of(PRECONDITION, error.hint());
     }
@@ -125,6 +144,13 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(told).map_or(PRECONDITION, |told| told.code)
 }
 
+/// The hints of an error and its causes, each once.
+pub fn hints(error: &anyhow::Error) -> Vec<String> {
+    let mut hints: Vec<String> = error.chain().filter_map(told).filter_map(|told| told.hint).collect();
+    hints.dedup();
+    hints
+}
+
 /// Prints an error with its causes and hints to standard error.
 pub fn report(error: &anyhow::Error, global: &Global) {
     output::tell(&render(error, global.colour_on_stderr()));
@@ -146,9 +172,7 @@ pub fn render(error: &anyhow::Error, colour: bool) -> String {
             last = message;
         }
     }
-    let mut hints: Vec<String> = error.chain().filter_map(told).filter_map(|told| told.hint).collect();
-    hints.dedup();
-    for hint in hints {
+    for hint in hints(error) {
         text.push_str(&format!("\n{} {hint}\n", paint("1;36", "hint:")));
     }
     text

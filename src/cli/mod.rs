@@ -20,6 +20,7 @@ pub mod list;
 pub mod man;
 pub mod output;
 mod panic;
+pub mod plan;
 pub mod recover;
 pub mod sample;
 pub mod schema;
@@ -75,6 +76,7 @@ macro_rules! commands {
 // In the order of the help.
 commands! {
     Check => check,
+    Plan => plan,
     Faults => faults,
     Doctor => doctor,
     List => list,

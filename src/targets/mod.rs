@@ -12,10 +12,14 @@ mod unmatched;
 pub use error::TargetError;
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use faultline_agent::facts::{Facts, Pick};
 use faultline_agent::fault::Scope;
 use faultline_agent::identity::{NetworkNamespace, ProcessIdentity};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::experiment::document::Target;
 
@@ -78,6 +82,20 @@ struct Chosen<'a> {
     target: &'a str,
     pick: Pick,
     seed: u64,
+}
+
+/// A seed for a run that was given none: from the kernel's random numbers, by way of the standard library, and short
+/// enough to be typed again.
+pub fn draw_seed() -> u64 {
+    RandomState::new().build_hasher().finish() & 0xffff_ffff
+}
+
+/// The seed of the fault with this number (counted from 0) of a run: a stream of its own, so that one fault's choices
+/// never shift another's.
+pub fn seed_of_fault(run: u64, fault: usize) -> u64 {
+    let mut chance = ChaCha8Rng::seed_from_u64(run);
+    chance.set_stream(fault as u64 + 1);
+    chance.random()
 }
 
 /// The seed of one target: the run's, made different for each name (FNV-1a), so that two targets with the same

@@ -1,0 +1,181 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::thread;
+
+use faultline_agent::facts::HostFacts;
+use faultline_agent::fault::{CATALOGUE, PlanContext, PlanError};
+use faultline_agent::halt;
+use faultline_agent::identity::{FaultId, NetworkNamespace};
+use faultline_agent::kernel::{namespace, user_namespace};
+use faultline_agent::plan::{Plan, UndoClass};
+use faultline_agent::policy::Policy;
+use faultline_agent::state::StateFolder;
+use faultline_agent::units::TimeSpan;
+
+use super::{ExperimentPlan, FaultPlan, PlanOutcome, StepPlan};
+use crate::cli::failure;
+use crate::experiment::document::{Inject, MethodStep, ServiceNetwork, Spec, Target};
+use crate::experiment::load::Loaded;
+use crate::targets::{Resolved, TargetContext, TargetError, draw_seed, resolve, seed_of_fault};
+
+/// The plan of one experiment.
+pub(super) fn plan(document: &Loaded, seed: Option<u64>, state: &Path) -> anyhow::Result<ExperimentPlan> {
+    let spec = &document.experiment.spec;
+    let given = seed.or(spec.seed);
+    let seed = given.unwrap_or_else(draw_seed);
+    let private = spec.network == ServiceNetwork::Private && !spec.services.is_empty();
+    let policy = Policy::load(None)?;
+    let host = Host { facts: HostFacts::new(existing(state), Vec::new()), policy, seed };
+    // A network like the one that the run will have, for as long as the planning takes.
+    let (steps, private_path) = if private {
+        if !nix::unistd::geteuid().is_root() {
+            // Refused on some hosts; then the namespace is refused below, and the plan says so.
+            let _ = user_namespace::enter();
+        }
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                let namespace = namespace::enter_private().ok();
+                let path = match &namespace {
+                    Some(NetworkNamespace::Path { path, .. }) => Some(path.display().to_string()),
+                    Some(NetworkNamespace::Own) | None => None,
+                };
+                (host.steps(spec, namespace), path)
+            });
+            inside.join().map_err(|_| anyhow::anyhow!("planning inside a private network failed"))
+        })?
+    } else {
+        (host.steps(spec, Some(NetworkNamespace::Own)), None)
+    };
+    let halted = StateFolder::existing(Some(state))?.and_then(|state| halt::read(&state)).map(|halt| halt.reason);
+    Ok(ExperimentPlan {
+        experiment: document.experiment.metadata.name.clone(),
+        hypothesis: spec.hypothesis.clone(),
+        file: document.file.clone(),
+        seed,
+        seed_drawn: given.is_none(),
+        network: if private { ServiceNetwork::Private } else { ServiceNetwork::Host },
+        services: spec.services.keys().cloned().collect(),
+        steps,
+        recovery: spec.recovery.within,
+        private_path,
+        halted,
+    })
+}
+
+/// The folder itself, else the nearest above it that is there: the journal will be on that file system.
+fn existing(state: &Path) -> &Path {
+    state.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("/"))
+}
+
+struct Host {
+    facts: HostFacts,
+    policy: Policy,
+    seed: u64,
+}
+
+impl Host {
+    /// Every step; `namespace` is where the run acts, if such a one can be had now.
+    fn steps(&self, spec: &Spec, namespace: Option<NetworkNamespace>) -> Vec<StepPlan> {
+        let mut steps = Vec::new();
+        let mut faults = 0;
+        for (index, step) in spec.method.iter().enumerate() {
+            let number = index + 1;
+            let injects = match step {
+                MethodStep::Observe(lasts) => {
+                    steps.push(StepPlan { number, lasts: *lasts, inject: None });
+                    continue;
+                }
+                MethodStep::Inject(inject) => std::slice::from_ref(inject),
+                MethodStep::Together(injects) => injects.as_slice(),
+            };
+            for inject in injects {
+                let planned = self.fault(inject, spec, namespace.as_ref(), faults);
+                steps.push(StepPlan { number, lasts: inject.lasts, inject: Some(planned) });
+                faults += 1;
+            }
+        }
+        steps
+    }
+
+    fn fault(&self, inject: &Inject, spec: &Spec, namespace: Option<&NetworkNamespace>, number: usize) -> FaultPlan {
+        let fault = inject.fault.name();
+        let name = inject.on.as_deref().unwrap_or("host");
+        let outcome = match (namespace, unknown_before(inject, spec)) {
+            (_, Some(because)) => PlanOutcome::AtTheRun { because },
+            (None, None) => PlanOutcome::AtTheRun { because: "the private network is only made at the run".into() },
+            (Some(namespace), None) => self.resolve(inject, spec, namespace, number),
+        };
+        let worst = CATALOGUE.iter().find(|entry| entry.name == fault).map_or(UndoClass::Guard, |entry| entry.undo);
+        let undo = match &outcome {
+            PlanOutcome::Resolved { plan, .. } => plan.undo_class(),
+            PlanOutcome::AtTheRun { .. } | PlanOutcome::Impossible { .. } => worst,
+        };
+        let parameters = serde_json::to_value(&inject.fault).ok().and_then(|value| value.get(fault).cloned());
+        FaultPlan { fault, parameters: parameters.unwrap_or_default(), target: name.into(), undo, outcome }
+    }
+
+    fn resolve(&self, inject: &Inject, spec: &Spec, namespace: &NetworkNamespace, number: usize) -> PlanOutcome {
+        let seed = seed_of_fault(self.seed, number);
+        let name = inject.on.as_deref().unwrap_or("host");
+        let context = TargetContext { facts: &self.facts, namespace, seed, run: "the-run", services: &BTreeMap::new() };
+        let planned = resolve(name, spec.targets.get(name), &context)
+            .map_err(Refused::Target)
+            .and_then(|resolved| self.plan(inject, resolved, seed, number));
+        match planned {
+            Ok((targets, plan)) => PlanOutcome::Resolved { targets, plan: Box::new(plan) },
+            Err(Refused::Target(TargetError::NoMatch { message, .. })) if !spec.services.is_empty() => {
+                let because = format!("{message}; it is looked up again once the services are up");
+                PlanOutcome::AtTheRun { because }
+            }
+            Err(refused) => {
+                let error = anyhow::Error::from(refused);
+                PlanOutcome::Impossible {
+                    because: error.to_string(),
+                    hint: failure::hints(&error).into_iter().next(),
+                    code: failure::exit_code(&error),
+                }
+            }
+        }
+    }
+
+    fn plan(
+        &self,
+        inject: &Inject,
+        resolved: Resolved,
+        seed: u64,
+        number: usize,
+    ) -> Result<(Vec<String>, Plan), Refused> {
+        let Resolved { scope, description } = resolved;
+        let id = FaultId::from_number(number as u64 + 1);
+        let context = PlanContext { id: &id, scope: &scope, facts: &self.facts, seed, lasts: inject.lasts };
+        let plan = inject.fault.plan(context).map_err(Refused::Fault)?;
+        self.permits(&plan, inject.lasts)?;
+        Ok((description, plan))
+    }
+
+    fn permits(&self, plan: &Plan, lasts: TimeSpan) -> Result<(), Refused> {
+        self.policy.permits(plan, lasts, 0).map_err(Refused::Policy)
+    }
+}
+
+/// Why a target can only be known at the run: it is, or is looked for among, what the run starts itself.
+fn unknown_before(inject: &Inject, spec: &Spec) -> Option<String> {
+    let target: &Target = spec.targets.get(inject.on.as_deref()?)?;
+    if let Some(service) = &target.service {
+        return Some(format!("its target is the processes of service `{service}`, which the run starts"));
+    }
+    let private = spec.network == ServiceNetwork::Private && !spec.services.is_empty();
+    (private && target.process.is_some())
+        .then(|| "its target is looked for among the processes in the run's private network".into())
+}
+
+/// Why a fault could not be injected as things are.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Target(TargetError),
+    #[error(transparent)]
+    Fault(PlanError),
+    #[error(transparent)]
+    Policy(faultline_agent::policy::Refusal),
+}
