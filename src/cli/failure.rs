@@ -14,6 +14,8 @@ use faultline_agent::state::StateError;
 use super::flags::Global;
 use super::output;
 use crate::experiment::load::LoadError;
+use crate::report::ReportError;
+use crate::report::runs::RunsError;
 use crate::services::ServiceError;
 use crate::targets::TargetError;
 
@@ -131,6 +133,12 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
             PlanError::Unsupported { hint, .. } => of(NOT_APPLIED, hint),
             PlanError::Facts(_) => of(PRECONDITION, ""),
         };
+    }
+    if let Some(error) = error.downcast_ref::<ReportError>() {
+        return of(PRECONDITION, error.hint());
+    }
+    if let Some(error) = error.downcast_ref::<RunsError>() {
+        return of(USAGE, &error.hint());
     }
     if let Some(error) = error.downcast_ref::<faultline_agent::kernel::KernelError>() {
         return of(NOT_APPLIED, error.hint.as_deref().unwrap_or_default());

@@ -17,11 +17,13 @@ mod guard;
 pub mod halt;
 pub mod keep_service;
 pub mod list;
+pub mod live;
 pub mod man;
 pub mod output;
 mod panic;
 pub mod plan;
 pub mod recover;
+pub mod report;
 pub mod sample;
 pub mod schema;
 mod table;
@@ -82,6 +84,7 @@ commands! {
     List => list,
     Halt => halt,
     Recover => recover,
+    Report => report,
     Sample => sample,
     Schema => schema,
     Completions => completions,

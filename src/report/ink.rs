@@ -19,6 +19,8 @@ pub(crate) enum Ink {
     Bad,
     /// Open: neither good nor bad.
     Open,
+    /// A fault in place.
+    Fault,
 }
 
 impl Ink {
@@ -31,6 +33,7 @@ impl Ink {
             Self::Good => "32",
             Self::Bad => "1;31",
             Self::Open => "33",
+            Self::Fault => "35",
         };
         if colour && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.into() }
     }

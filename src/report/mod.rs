@@ -16,7 +16,8 @@ mod junit;
 mod markdown;
 mod model;
 pub(crate) mod notation;
-mod series;
+pub mod runs;
+pub(crate) mod series;
 pub(crate) mod timeline;
 
 #[cfg(test)]

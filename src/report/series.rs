@@ -3,6 +3,8 @@
 mod bins;
 mod bounds;
 
+pub(crate) use bins::Sums;
+
 use std::collections::BTreeMap;
 
 use super::assemble::Collected;
@@ -51,7 +53,7 @@ fn series(run: &Collected, phases: &[PhaseSpan], name: &str, signal: &Signal, sa
 }
 
 /// The time from one reading of a signal to the next, in seconds.
-fn pace(signal: &Signal) -> f64 {
+pub(crate) fn pace(signal: &Signal) -> f64 {
     match signal {
         Signal::Http(http) => http.rate.interval(),
         Signal::Tcp(tcp) => tcp.rate.interval(),
@@ -94,7 +96,7 @@ fn summary(span: &PhaseSpan, samples: &[&Sample], pace: f64) -> Option<PhaseSumm
     let last = samples.partition_point(|sample| sample.at < span.end);
     let within = samples.get(first..last).filter(|samples| !samples.is_empty())?;
     let previous = first.checked_sub(1).and_then(|index| samples.get(index)).map(|sample| sample.at);
-    let mut sums = bins::Sums::new(previous);
+    let mut sums = Sums::new(previous);
     for sample in within {
         sums.take(sample);
     }

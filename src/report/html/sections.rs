@@ -200,8 +200,8 @@ fn step(step: &StepReport, progress: FaultProgress) -> Markup {
     };
     html! {
         li {
-            @if let Some(does) = &step.does { p { span.tag { "do" } (one_line(does)) } }
-            p { span.tag { "undo" } (one_line(&step.undo)) " " (outcome) }
+            @if let Some(does) = &step.does { p { span.tag { "do" } span { (one_line(does)) } } }
+            p { span.tag { "undo" } span { (one_line(&step.undo)) " " (outcome) } }
             @if let Some(manual) = &step.manual { p { span.tag { "by hand" } code { (one_line(manual)) } } }
         }
     }

@@ -60,13 +60,13 @@ fn lanes(report: &RunReport, stage: &Stage<'_>) -> Markup {
                 }
             }))
             @for fault in stage.faults {
-                (lane(&notation::one_line(&fault.fault), &html! {
+                (lane("fault", &html! {
                     @if let Some((start, end)) = fault_span(fault) {
                         @let (left, right) = (time.place(start), time.place(end.unwrap_or(report.run.duration)));
                         div.span.fault.open[end.is_none()] style=(format!("left:{left}%;width:{:.2}%", (right - left).max(0.3))) {
-                            span { "on " (notation::one_line(&fault.target)) @if end.is_none() { ", no undo recorded" } }
+                            span { (notation::one_line(&fault.fault)) " on " (notation::one_line(&fault.target)) @if end.is_none() { ", no undo recorded" } }
                         }
-                    } @else { div.never { "not in place" } }
+                    } @else { div.never { (notation::one_line(&fault.fault)) ": not in place" } }
                 }))
             }
             @if !marks.is_empty() {

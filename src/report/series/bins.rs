@@ -50,15 +50,16 @@ pub(super) fn points(samples: &[&Sample], bin: f64, pace: f64, quantiles: &[f64]
 }
 
 /// What a stretch of samples adds up to.
-pub(super) struct Sums {
+#[derive(Debug)]
+pub(crate) struct Sums {
     /// All events.
-    pub(super) events: f64,
+    pub(crate) events: f64,
     /// Bad events.
-    pub(super) bad: f64,
+    pub(crate) bad: f64,
     /// Readings that could not be had.
-    pub(super) missing: u64,
+    pub(crate) missing: u64,
     /// The seconds that the counters among the readings tell of.
-    pub(super) counted: f64,
+    pub(crate) counted: f64,
     counted_good: f64,
     latency: Option<Histogram<u64>>,
     requests: f64,
@@ -70,7 +71,7 @@ pub(super) struct Sums {
 
 impl Sums {
     /// Nothing yet; the reading before the first was at `previous`.
-    pub(super) fn new(previous: Option<f64>) -> Self {
+    pub(crate) fn new(previous: Option<f64>) -> Self {
         Self {
             events: 0.0,
             bad: 0.0,
@@ -87,7 +88,7 @@ impl Sums {
     }
 
     /// Adds a sample; they come in order of time.
-    pub(super) fn take(&mut self, sample: &Sample) {
+    pub(crate) fn take(&mut self, sample: &Sample) {
         match &sample.reading {
             Reading::Request { latency, failure } => {
                 self.events += 1.0;
@@ -143,7 +144,7 @@ impl Sums {
     }
 
     /// A quantile of the good answers' latency in seconds.
-    pub(super) fn latency(&self, quantile: f64) -> Option<f64> {
+    pub(crate) fn latency(&self, quantile: f64) -> Option<f64> {
         let histogram = self.latency.as_ref().filter(|histogram| !histogram.is_empty())?;
         #[expect(clippy::cast_precision_loss, reason = "at most a day in microseconds")]
         let microseconds = histogram.value_at_quantile(quantile) as f64;
@@ -151,7 +152,7 @@ impl Sums {
     }
 
     /// Good events a second, over the time from the first sample to one pace after the last.
-    pub(super) fn rate(&self, pace: f64) -> Option<f64> {
+    pub(crate) fn rate(&self, pace: f64) -> Option<f64> {
         if self.counted > 0.0 {
             return Some(self.counted_good / self.counted);
         }
@@ -160,17 +161,17 @@ impl Sums {
     }
 
     /// Good events a second over so many seconds; nothing for readings that tell no events.
-    pub(super) fn rate_over(&self, seconds: f64) -> Option<f64> {
+    pub(crate) fn rate_over(&self, seconds: f64) -> Option<f64> {
         (self.requests > 0.0 && seconds > 0.0).then(|| (self.events - self.bad) / seconds)
     }
 
     /// The mean of the values.
-    pub(super) fn value(&self) -> Option<f64> {
+    pub(crate) fn value(&self) -> Option<f64> {
         (self.values.1 > 0.0).then(|| self.values.0 / self.values.1)
     }
 
     /// The mean of each reading of the host.
-    pub(super) fn host(&self) -> BTreeMap<String, f64> {
+    pub(crate) fn host(&self) -> BTreeMap<String, f64> {
         self.host.iter().map(|(name, (sum, count))| (name.clone(), sum / count)).collect()
     }
 }
