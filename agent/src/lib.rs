@@ -13,6 +13,7 @@ pub mod crash;
 pub mod engine;
 pub mod facts;
 pub mod fault;
+pub mod fingerprint;
 pub mod guard;
 pub mod halt;
 pub mod identity;

@@ -24,6 +24,8 @@ pub struct FakeFacts {
     pub freezers: BTreeMap<PathBuf, Freezer>,
     /// The interfaces of each namespace.
     pub interfaces: BTreeMap<NetworkNamespace, Vec<String>>,
+    /// Why netem must not be put on an interface, by its name.
+    pub netem_obstacles: BTreeMap<String, String>,
     /// What the kernel can do, in every namespace.
     pub kernel_features: KernelFeatures,
 }
@@ -72,6 +74,7 @@ impl Default for FakeFacts {
             available_memory: 8 << 30,
             freezers: BTreeMap::new(),
             interfaces: BTreeMap::from([(NetworkNamespace::Own, vec!["lo".into(), "eth0".into()])]),
+            netem_obstacles: BTreeMap::new(),
             kernel_features: KernelFeatures {
                 release: "6.18.0".into(),
                 owner_tables: Feature::Present,
@@ -115,6 +118,10 @@ impl Facts for FakeFacts {
     fn interfaces(&self, namespace: &NetworkNamespace) -> Result<Vec<String>, FactsError> {
         let listed = self.interfaces.get(namespace).cloned();
         listed.ok_or_else(|| FactsError::new(namespace.to_string(), std::io::ErrorKind::NotFound))
+    }
+
+    fn netem_obstacle(&self, _namespace: &NetworkNamespace, interface: &str) -> Result<Option<String>, FactsError> {
+        Ok(self.netem_obstacles.get(interface).cloned())
     }
 
     fn kernel_features(&self, _namespace: &NetworkNamespace) -> KernelFeatures {

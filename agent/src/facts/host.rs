@@ -59,6 +59,11 @@ impl Facts for HostFacts {
             .map_err(|error| FactsError::new(format!("the interfaces of {namespace}"), std::io::Error::other(error)))
     }
 
+    fn netem_obstacle(&self, namespace: &NetworkNamespace, interface: &str) -> Result<Option<String>, FactsError> {
+        crate::kernel::netem::obstacle(namespace, interface)
+            .map_err(|error| FactsError::new(format!("the qdiscs of {interface}"), std::io::Error::other(error)))
+    }
+
     fn kernel_features(&self, namespace: &NetworkNamespace) -> KernelFeatures {
         super::kernel_features::probe(namespace)
     }

@@ -9,7 +9,7 @@ use nix::sched::{CloneFlags, unshare};
 
 use super::{Feature, KernelFeatures};
 use crate::identity::NetworkNamespace;
-use crate::kernel::raw_netlink::{Attributes, CREATE, EXCLUSIVE, NETFILTER, ROUTE, RawNetlink, Refusal, Request};
+use crate::kernel::raw_netlink::{Attributes, CREATE, NETFILTER, RawNetlink, Refusal, Request};
 
 /// Tries everything that network faults need.
 ///
@@ -54,7 +54,12 @@ pub fn probe(namespace: &NetworkNamespace) -> KernelFeatures {
 }
 
 fn netem() -> Feature {
-    judge(try_netem(), "the netem queueing discipline", "modprobe sch_netem", "CONFIG_NET_SCH_NETEM")
+    judge(
+        crate::kernel::netem::try_here(),
+        "the netem queueing discipline, or the prio, u32 and fw that spare ARP and neighbour discovery from it",
+        "modprobe -a sch_netem sch_prio cls_u32 cls_fw",
+        "CONFIG_NET_SCH_NETEM, _SCH_PRIO, _CLS_U32 and _CLS_FW",
+    )
 }
 
 fn owner_tables() -> Feature {
@@ -96,21 +101,6 @@ fn judge(trial: Result<(), Refusal>, what: &str, command: &str, option: &str) ->
     } else {
         format!("{what} does not work here: {refusal}")
     })
-}
-
-/// Puts a netem qdisc on the loopback interface of the trial namespace, whose index is always 1
-/// (`dev_new_index` of the kernel).
-fn try_netem() -> Result<(), Refusal> {
-    const NEW_QDISC: u16 = 36;
-    const KIND: u16 = 1;
-    const OPTIONS: u16 = 2;
-    const ROOT: u32 = u32::MAX;
-    // struct tcmsg { family, padding, ifindex, handle, parent, info }
-    let header = [0, 1, 0x1_0000, ROOT, 0].map(u32::to_ne_bytes).concat();
-    // struct tc_netem_qopt { latency, limit, loss, gap, duplicate, jitter }
-    let options = [0, 1000, 0, 0, 0, 0].map(u32::to_ne_bytes).concat();
-    let payload = Attributes::behind(&header).put_text(KIND, "netem").put(OPTIONS, &options).into_bytes();
-    RawNetlink::open(ROUTE)?.request(&Request { kind: NEW_QDISC, flags: CREATE | EXCLUSIVE, payload })
 }
 
 const NFTABLES: u16 = 10;

@@ -190,6 +190,12 @@ pub trait Facts: Send + Sync {
         packet_queues::taken(namespace)
     }
 
+    /// Why netem must not be put on an interface: somebody's own queueing disciplines are there. `None` if it may.
+    ///
+    /// # Errors
+    /// If the namespace or the interface cannot be looked at.
+    fn netem_obstacle(&self, namespace: &NetworkNamespace, interface: &str) -> Result<Option<String>, FactsError>;
+
     /// What the kernel can do in a namespace.
     fn kernel_features(&self, namespace: &NetworkNamespace) -> KernelFeatures;
 }

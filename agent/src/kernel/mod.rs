@@ -5,6 +5,7 @@
 //! returned success is a belief, the kernel's own listing is a fact.
 
 mod anchor;
+pub(crate) mod bpf;
 mod cgroup_freeze;
 pub mod control_traffic;
 pub mod fake;
@@ -12,11 +13,11 @@ mod filling;
 mod host;
 mod inode_fill;
 pub mod namespace;
+pub mod netem;
 pub(crate) mod nftables;
 pub(crate) mod packet_queue;
 mod packet_rules;
 pub(crate) mod packet_table;
-mod pending;
 mod process_descriptor;
 mod process_kill;
 mod process_pause;

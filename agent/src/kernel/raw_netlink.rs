@@ -4,8 +4,6 @@
 //! carry; and the fingerprint, which must not lose what a parser does not know. Framing and attributes are those of
 //! `netlink-packet-core`.
 
-#![allow(dead_code, reason = "the rooms that dump and replace come next")]
-
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -20,7 +18,6 @@ pub(crate) const NETFILTER: isize = 12;
 pub(crate) const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;
 const DUMP: u16 = 0x300;
-pub(crate) const REPLACE: u16 = 0x100;
 pub(crate) const EXCLUSIVE: u16 = 0x200;
 pub(crate) const CREATE: u16 = 0x400;
 pub(crate) const APPEND: u16 = 0x800;

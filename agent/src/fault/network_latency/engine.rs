@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::NetworkLatency;
+use super::{NetworkLatency, netem};
 use crate::facts::Feature;
 use crate::fault::packet_scope::PacketScope;
 use crate::fault::{PlanContext, PlanError};
@@ -24,34 +24,47 @@ pub enum LatencyEngine {
 pub(super) enum Chosen {
     /// The queue in user space.
     Queue(String),
+    /// The kernel's network emulator.
+    Netem(String),
 }
 
-/// Chooses by what the kernel of each namespace can do.
+/// Chooses by what is asked, and by what the kernel of each namespace can do.
 pub(super) fn choose(
     fault: &NetworkLatency,
     context: &PlanContext<'_>,
     scope: &PacketScope,
 ) -> Result<Chosen, PlanError> {
-    let mut reason = None;
-    for selection in &scope.selections {
-        let features = context.facts.kernel_features(&selection.namespace);
-        let missing = [features.owner_tables, features.packet_queue].into_iter().find_map(|feature| match feature {
-            Feature::Missing(why) => Some(why),
-            Feature::Present => None,
-        });
-        reason = reason.or(missing);
-    }
+    let no_queue = || {
+        scope.selections.iter().find_map(|selection| {
+            let features = context.facts.kernel_features(&selection.namespace);
+            [features.owner_tables, features.packet_queue].into_iter().find_map(|feature| match feature {
+                Feature::Missing(why) => Some(why),
+                Feature::Present => None,
+            })
+        })
+    };
     let unsupported = |message: String| {
         Err(PlanError::Unsupported { message, hint: "`faultline doctor` lists what this host can do".into() })
     };
-    match (fault.engine, reason) {
-        (LatencyEngine::Auto | LatencyEngine::Queue, Some(why)) => {
-            unsupported(format!("packets cannot be held in a queue: {why}"))
-        }
-        (LatencyEngine::Netem, _) => unsupported("the netem engine is not in this version".into()),
-        (LatencyEngine::Queue, None) => Ok(Chosen::Queue("engine queue, as asked".into())),
-        (LatencyEngine::Auto, None) => {
-            Ok(Chosen::Queue("engine queue: it acts on exactly these packets and the kernel undoes it".into()))
-        }
+    match fault.engine {
+        LatencyEngine::Queue => match no_queue() {
+            None => Ok(Chosen::Queue("engine queue, as asked".into())),
+            Some(why) => unsupported(format!("packets cannot be held in a queue: {why}")),
+        },
+        LatencyEngine::Netem => match netem::obstacle(fault, context, scope)? {
+            None => Ok(Chosen::Netem("engine netem, as asked".into())),
+            Some(why) => unsupported(format!("netem cannot do this: {why}")),
+        },
+        LatencyEngine::Auto => match (netem::obstacle(fault, context, scope)?, no_queue()) {
+            (None, Some(why)) => Ok(Chosen::Netem(format!("engine netem: packets cannot be held in a queue ({why})"))),
+            (None, None) => Ok(match netem::drawback(fault) {
+                None => Chosen::Netem("engine netem: it is meant for all that leaves by an interface".into()),
+                Some(why) => Chosen::Queue(format!("engine queue: {why}")),
+            }),
+            (Some(why), None) => Ok(Chosen::Queue(format!("engine queue, since netem cannot do this: {why}"))),
+            (Some(netem), Some(queue)) => {
+                unsupported(format!("packets cannot be held in a queue: {queue}; and netem cannot do this: {netem}"))
+            }
+        },
     }
 }

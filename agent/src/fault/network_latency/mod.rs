@@ -1,4 +1,5 @@
 mod engine;
+mod netem;
 mod queue;
 
 use std::time::Duration;
@@ -53,12 +54,13 @@ impl Fault for NetworkLatency {
     const DETAILS: &'static str = "\
 Every packet is held for the delay, so a request and its answer take one delay more with one direction, two with \
 `both`; opening a TCP connection costs a round trip more. Jitter varies the delay: `normal` (its standard deviation), \
-`uniform` (plus or minus), `pareto` (long tail). Packets of one connection keep their order, as on a real path; the \
-delay never goes below 0.\n\n\
-Two engines. `netem` is the kernel's own, added beside what is there. `queue` holds packets in the worker: an nftables \
-table of its own hands them over with bypass, so that the kernel takes everything down and lets traffic flow when the \
-worker ends, however it ends. `auto` takes netem where it can do what is asked, and says in the plan what it took and \
-why.\n\n\
+`uniform` (plus or minus), `pareto` (long tail). Packets of one connection keep their order, as on a real path (with \
+`engine: netem` they overtake each other); the delay never goes below 0.\n\n\
+Two engines. `netem` is the kernel's own: it delays all that leaves by one interface, and is added in place of a qdisc \
+that the kernel made by itself, never of somebody's. `queue` holds packets in the worker: an nftables table of its own \
+hands them over with bypass, so that the kernel takes everything down and lets traffic flow when the worker ends, \
+however it ends. `auto` takes netem where it does exactly what is asked, else the queue; the plan says which and why. \
+Faults of both add up on one interface.\n\n\
 Exempt: ARP, IPv6 neighbour discovery, Faultline's own control traffic, and loopback when the target is a whole host \
 and no address or interface says otherwise. A packet over loopback is held once even with `both`, unless it leaves and \
 arrives by two different rules.";
@@ -88,16 +90,20 @@ arrives by two different rules.";
         self.check()?;
         let scope = packet_scope::select(&context, self.direction, self.interface.as_deref(), &self.peers)?;
         let chosen = engine::choose(self, &context, &scope)?;
-        let (steps, why) = match chosen {
-            Chosen::Queue(why) => (queue::steps(self, &context, &scope)?, why),
+        let (steps, mut notes) = match chosen {
+            Chosen::Queue(why) => {
+                let order = "packets of one connection keep their order, so that a late one holds up those behind it";
+                let notes = [Some(why), (!self.jitter.is_zero()).then(|| order.to_owned())];
+                (queue::steps(self, &context, &scope)?, notes.into_iter().flatten().collect::<Vec<_>>())
+            }
+            Chosen::Netem(why) => {
+                let (steps, mut notes) = netem::steps(self, &context, &scope)?;
+                notes.insert(0, why);
+                (steps, notes)
+            }
         };
-        let mut notes = vec![why];
         if self.jitter > self.delay && self.distribution != Distribution::Pareto {
             notes.push("the jitter is larger than the delay: what would be below 0 is sent at once".into());
-        }
-        if !self.jitter.is_zero() {
-            notes
-                .push("packets of one connection keep their order, so that a late one holds up those behind it".into());
         }
         notes.extend(scope.notes);
         let milliseconds = self.delay.duration().as_secs_f64() * 1000.0;
@@ -131,7 +137,7 @@ mod tests {
         let plan = plan(&fault, &Scope::default(), &facts).unwrap();
         insta::assert_snapshot!(plan.steps[0].describe(), @"add table inet faultline_00000000002a and hold for 100ms (jitter 10ms) in queue 1066: packets to 10.0.0.0/8, in the agent's own network namespace");
         insta::assert_snapshot!(plan.notes.join("\n"), @r"
-        engine queue: it acts on exactly these packets and the kernel undoes it
+        engine queue, since netem cannot do this: no netem
         packets of one connection keep their order, so that a late one holds up those behind it
         ARP, IPv6 neighbour discovery and Faultline's own control traffic are exempt
         ");
@@ -144,7 +150,7 @@ mod tests {
         facts.kernel_features.netem = Feature::Missing("no netem".into());
         facts.kernel_features.packet_queue = Feature::Missing("no queue".into());
         let error = plan(&parse(r#"{"delay": "100ms"}"#), &Scope::default(), &facts).unwrap_err();
-        insta::assert_snapshot!(error.to_string(), @"packets cannot be held in a queue: no queue");
+        insta::assert_snapshot!(error.to_string(), @"packets cannot be held in a queue: no queue; and netem cannot do this: no netem");
     }
 
     #[test]
