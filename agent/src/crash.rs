@@ -16,6 +16,7 @@ mod points {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     static IS_GUARD: AtomicBool = AtomicBool::new(false);
+    static REACHED: AtomicBool = AtomicBool::new(false);
 
     /// From here on the crash points of this process are those of the guard.
     pub fn this_is_the_guard() {
@@ -29,9 +30,14 @@ mod points {
         let Ok(wanted) = std::env::var("FAULTLINE_CRASH_AT") else { return };
         let (point, role) = wanted.split_once(':').unwrap_or((&wanted, "worker"));
         if point == name && (role == "guard") == IS_GUARD.load(Ordering::Relaxed) {
+            // Once only: a process that was continued goes on.
+            if REACHED.swap(true, Ordering::Relaxed) {
+                return;
+            }
             let stops = std::env::var("FAULTLINE_CRASH_BY").is_ok_and(|how| how == "stop");
-            let signal = if stops { rustix::process::Signal::STOP } else { rustix::process::Signal::KILL };
-            let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
+            let signal = if stops { nix::sys::signal::Signal::SIGSTOP } else { nix::sys::signal::Signal::SIGKILL };
+            // To this thread: a stop that another thread takes up would let this one run on for a while.
+            let _ = nix::sys::signal::raise(signal);
         }
     }
 

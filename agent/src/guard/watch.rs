@@ -128,6 +128,8 @@ impl<'a> Watch<'a> {
         answer.write_all(&[READY])?;
         answer.flush()?;
         rustix::stdio::dup2_stdout(File::open("/dev/null")?)?;
+        // It is about size alone, so a kernel that refuses is no reason not to watch.
+        let _ = crate::kernel::idle_memory::release_program_text();
         Ok(watch)
     }
 
