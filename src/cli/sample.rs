@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use faultline_agent::units::TimeSpan;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -153,9 +154,21 @@ async fn shop(listen: &Listen<8080>, backend_port: u16, work: &Work, checkout: &
         .kill_on_drop(true)
         .spawn()
         .context("cannot start the backend")?;
+    // The front end answers only once there is somebody to ask, so that its first checkout is as good as any.
+    let backend_is_up = async {
+        while TcpStream::connect(backend).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let serving = async {
+        tokio::select! {
+            () = backend_is_up => front::run(listener, checkout.options(backend.to_string()), stop.clone()).await,
+            () = stop.cancelled() => {}
+        }
+    };
     tokio::select! {
         status = child.wait() => bail!("the backend ended by itself: {}", status?),
-        () = front::run(listener, checkout.options(backend.to_string()), stop) => {}
+        () = serving => {}
     }
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
         let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGTERM);

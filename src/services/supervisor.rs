@@ -42,7 +42,8 @@ impl Supervisor {
                 Ok(instance) => instance,
                 Err(error) => return self.give_up(error, up.take()),
             };
-            let bound = if up.is_some() { deadline } else { began + self.bound() };
+            // A service that starts again may take as long as a fault keeps it from being up.
+            let bound = up.is_some().then_some(deadline);
             let ended = match self.start(&mut instance, bound).await {
                 Ok(Start::Up) => {
                     self.say(format!("up after {} ms", began.elapsed().as_millis()));
@@ -94,7 +95,7 @@ impl Supervisor {
     }
 
     /// Waits until it is up. The error says what was missing when its time was over.
-    async fn start(&self, instance: &mut Instance, deadline: Instant) -> Result<Start, String> {
+    async fn start(&self, instance: &mut Instance, deadline: Option<Instant>) -> Result<Start, String> {
         tokio::select! {
             started = instance.started() => if let Err(how) = started { return Ok(Start::Ended(how)) },
             () = self.stop.cancelled() => return Ok(Start::Stopped),
@@ -110,7 +111,7 @@ impl Supervisor {
                 let look = ready::look(ready, &self.order.environment, &self.order.directory).await;
                 match look {
                     Ok(()) => return Ok(()),
-                    Err(missing) if Instant::now() >= deadline => return Err(missing),
+                    Err(missing) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Err(missing),
                     Err(_) => tokio::time::sleep(waits.next().unwrap_or(Duration::from_millis(100))).await,
                 }
             }

@@ -95,6 +95,9 @@ impl Source {
     /// missing when it does not. It reads from the network namespace of the calling thread.
     pub async fn run(self, sink: UnboundedSender<Sample>, stop: CancellationToken) {
         let (name, at) = (self.name.clone(), self.epoch.elapsed().as_secs_f64());
+        // Whoever drops this future does not want it to go on either.
+        let stop = stop.child_token();
+        let _stopped_when_dropped = stop.clone().drop_guard();
         let (done, is_done) = oneshot::channel::<()>();
         let failed = sink.clone();
         let thread = std::thread::Builder::new().name(format!("signal {name}")).spawn(move || {
