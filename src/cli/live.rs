@@ -14,6 +14,7 @@ use crate::report::ink::Ink;
 use crate::report::timeline::Words;
 use crate::report::{MomentKind, notation};
 use crate::run::journal::Entry;
+use crate::run::record::Watcher;
 
 /// Where the live view goes, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +113,16 @@ impl Live {
         write(&redraw(&picture, self.drawn, !self.hidden_cursor));
         self.hidden_cursor = true;
         self.drawn = picture.lines().count();
+    }
+}
+
+impl Watcher for Live {
+    fn entry(&mut self, entry: &Entry) {
+        Self::entry(self, entry);
+    }
+
+    fn tick(&mut self, now: f64) {
+        Self::tick(self, now);
     }
 }
 

@@ -9,6 +9,7 @@
 
 pub mod check;
 pub mod completions;
+pub mod demo;
 pub mod doctor;
 pub mod failure;
 pub mod faults;
@@ -24,6 +25,7 @@ mod panic;
 pub mod plan;
 pub mod recover;
 pub mod report;
+pub mod run;
 pub mod sample;
 pub mod schema;
 mod table;
@@ -77,6 +79,7 @@ macro_rules! commands {
 
 // In the order of the help.
 commands! {
+    Run => run,
     Check => check,
     Plan => plan,
     Faults => faults,
@@ -85,6 +88,7 @@ commands! {
     Halt => halt,
     Recover => recover,
     Report => report,
+    Demo => demo,
     Sample => sample,
     Schema => schema,
     Completions => completions,

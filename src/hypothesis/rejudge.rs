@@ -49,6 +49,7 @@ impl RunFacts {
             aborted: None,
             interrupted: None,
             recovered: None,
+            left_behind: None,
         };
         let mut last_reason = None;
         for Entry { event, .. } in entries {
@@ -94,6 +95,9 @@ impl RunFacts {
                 }
                 Event::Stopped { by } => {
                     facts.aborted.get_or_insert(by.clone());
+                }
+                Event::LeftBehind { what } => {
+                    facts.left_behind.get_or_insert(what.clone());
                 }
                 Event::Recovered { after } => facts.recovered = Some(*after),
                 _ => {}

@@ -22,6 +22,8 @@ pub struct RunFacts {
     pub interrupted: Option<String>,
     /// After how many seconds everything was steady again; nothing if that was not shown in time.
     pub recovered: Option<f64>,
+    /// What of the run itself (a process of a service, a scratch folder) is still there.
+    pub left_behind: Option<String>,
 }
 
 /// What became of one fault of the method.
@@ -78,11 +80,14 @@ pub fn run_verdict(facts: &RunFacts, objectives: &[ObjectiveVerdict]) -> (RunVer
 }
 
 fn left_behind(facts: &RunFacts) -> Option<String> {
-    facts.faults.iter().find_map(|fault| match &fault.injection {
+    let unverified = facts.faults.iter().find_map(|fault| match &fault.injection {
         Injection::Injected { undo_verified: false, .. } | Injection::Failed { clean: false, .. } => {
             Some(format!("{} was not seen to be undone: something of it may be left on the host", fault.name))
         }
         _ => None,
+    });
+    unverified.or_else(|| {
+        facts.left_behind.as_ref().map(|what| format!("something of the run itself is still there: {what}"))
     })
 }
 

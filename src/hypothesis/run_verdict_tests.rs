@@ -69,6 +69,7 @@ fn held_only_if_every_link_is_there_in_all_combinations() {
         for flags in 0..32_u32 {
             let flag = |bit: u32| flags >> bit & 1 == 1;
             let facts = RunFacts {
+                left_behind: None,
                 faults: faults
                     .iter()
                     .map(|injection| FaultFacts { name: "f".into(), injection: injection.clone() })
@@ -119,6 +120,7 @@ proptest! {
         choices in proptest::collection::vec(0usize..4, 3..12), worse in 0usize..12, seconds in proptest::option::of(0.0f64..60.0),
     ) {
         let facts = RunFacts {
+            left_behind: None,
             faults: vec![FaultFacts { name: "f".into(), injection: Injection::Injected { bite: Bite::Yes, undo_verified: true } }],
             steady_before: true,
             refused: None,

@@ -82,7 +82,7 @@ impl<'a> Collected<'a> {
                     None => self.services.push(ServiceReport { name: name.clone(), changes: vec![change] }),
                 }
             }
-            Event::Started(_) | Event::Stopped { .. } => {}
+            Event::Started(_) | Event::Stopped { .. } | Event::LeftBehind { .. } => {}
         }
     }
 

@@ -11,17 +11,25 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 use super::{LinkState, ReportError, RunReport, human, notation};
 use crate::hypothesis::verdict::{Phase, RunVerdict, Verdict};
 
-/// The report as JUnit XML.
+/// One report as JUnit XML.
 pub(super) fn render(report: &RunReport) -> Result<String, ReportError> {
-    let run = &report.run;
-    let duration = Duration::try_from_secs_f64(run.duration).unwrap_or_default();
-    let mut suite = TestSuite::new(&*run.experiment);
-    suite.set_time(duration);
-    suite.add_properties(properties(report));
-    suite.add_test_cases(cases(report));
+    render_all(std::slice::from_ref(report))
+}
+
+/// Several reports in one JUnit file, a test suite each.
+pub(super) fn render_all(reports: &[RunReport]) -> Result<String, ReportError> {
     let mut whole = Report::new("faultline");
-    whole.set_time(duration);
-    whole.add_test_suite(suite);
+    let mut all = Duration::ZERO;
+    for report in reports {
+        let duration = Duration::try_from_secs_f64(report.run.duration).unwrap_or_default();
+        all = all.saturating_add(duration);
+        let mut suite = TestSuite::new(&*report.run.experiment);
+        suite.set_time(duration);
+        suite.add_properties(properties(report));
+        suite.add_test_cases(cases(report));
+        whole.add_test_suite(suite);
+    }
+    whole.set_time(all);
     let failed = |error: quick_junit::SerializeError| ReportError::Write { format: "JUnit", reason: error.to_string() };
     whole.to_string().map_err(failed)
 }

@@ -67,6 +67,14 @@ pub fn render(report: &RunReport, format: Format) -> Result<String, ReportError>
     }
 }
 
+/// Several reports in one JUnit file, a test suite each.
+///
+/// # Errors
+/// If XML cannot hold what a report says.
+pub fn junit(reports: &[RunReport]) -> Result<String, ReportError> {
+    junit::render_all(reports)
+}
+
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {

@@ -102,6 +102,7 @@ impl Words {
                 MomentKind::Alarm,
                 format!("guardrail breached: {} ({})", guardrail.description, guardrail.measured_text),
             ),
+            Event::LeftBehind { what } => (MomentKind::Alarm, format!("LEFT BEHIND: {what}")),
             Event::Stopped { by } => (MomentKind::Alarm, format!("stopped: {by}")),
             Event::Recovered { after } => {
                 (MomentKind::Verdict, format!("steady again {} after the undo", notation::seconds(*after)))

@@ -105,6 +105,11 @@ pub enum Event {
         /// How long it took, in seconds.
         took: f64,
     },
+    /// Something of the run itself is still there: a process of a service, a scratch folder.
+    LeftBehind {
+        /// What.
+        what: String,
+    },
     /// A guardrail was breached.
     Breached {
         /// The guardrail, judged.

@@ -1,3 +1,142 @@
 //! A run: carrying out what the state machine decides, and the journal in which every event is kept.
+//!
+//! Each run has a thread of its own. With private services that thread moves into a network namespace first, and
+//! everything that the run starts from there (services, signals, the agent, its guard) is inside as well.
 
+mod drive;
+pub mod folder;
 pub mod journal;
+pub mod record;
+pub mod stop;
+
+use std::path::PathBuf;
+
+use faultline_agent::identity::NetworkNamespace;
+use faultline_agent::kernel::{KernelError, namespace};
+use faultline_agent::state::StateFolder;
+
+use crate::experiment::document::{Experiment, ServiceNetwork};
+use crate::hypothesis::verdict::RunVerdict;
+use folder::{FolderError, JournalWriter, RunFolder};
+use journal::Entry;
+use record::{Record, Watcher};
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The experiment, checked.
+    pub experiment: Experiment,
+    /// The file that it came from.
+    pub file: String,
+    /// The document as read.
+    pub text: String,
+    /// The seed of everything left to chance.
+    pub seed: u64,
+    /// Where Faultline keeps its own files.
+    pub state: StateFolder,
+    /// Where the run's folder is made instead of below the state folder.
+    pub out: Option<PathBuf>,
+}
+
+/// How a run went.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Its id.
+    pub run: String,
+    /// Its folder.
+    pub folder: RunFolder,
+    /// Its verdict.
+    pub verdict: RunVerdict,
+    /// Why, in one sentence.
+    pub because: String,
+    /// Everything that happened.
+    pub entries: Vec<Entry>,
+}
+
+/// A run that could not even begin. Nothing was touched.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The run's folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The private network.
+    #[error("cannot give the run a private network: {0}")]
+    Network(#[source] KernelError),
+    /// The threads of the run.
+    #[error("cannot start the threads of the run: {0}")]
+    Threads(#[source] std::io::Error),
+    /// The run's own thread panicked; its guard undoes what was injected.
+    #[error("the run broke down; its guard undoes what was injected (`faultline list` shows what is left)")]
+    Panicked,
+}
+
+impl RunError {
+    /// The way on.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Folder(error) => error.hint().into(),
+            Self::Network(error) => error.hint.clone().unwrap_or_else(|| {
+                "a private network needs root, or user namespaces; with `network: host` the services share this host's".into()
+            }),
+            Self::Threads(_) => "the host has too little memory or too many threads".into(),
+            Self::Panicked => "this is a defect of Faultline: please report it with the run's journal".into(),
+        }
+    }
+}
+
+/// Runs an experiment to its verdict.
+///
+/// # Errors
+/// [`RunError`] if it could not begin.
+pub fn execute(request: &RunRequest, watcher: &mut dyn Watcher) -> Result<Outcome, RunError> {
+    let run = new_run_id();
+    let runs = request.out.clone().unwrap_or_else(|| request.state.runs());
+    let folder = RunFolder::create(&runs, &run, &request.text)?;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("run".into())
+            .spawn_scoped(scope, || in_its_thread(request, run, folder, watcher))
+            .map_err(RunError::Threads)?;
+        thread.join().unwrap_or(Err(RunError::Panicked))
+    })
+}
+
+fn in_its_thread(
+    request: &RunRequest,
+    run: String,
+    folder: RunFolder,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome, RunError> {
+    let namespace = match request.experiment.spec.network {
+        ServiceNetwork::Private if !request.experiment.spec.services.is_empty() => {
+            namespace::enter_private().map_err(RunError::Network)?
+        }
+        _ => NetworkNamespace::Own,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(RunError::Threads)?;
+    let mut record = Record::new(JournalWriter::create(&folder)?, watcher);
+    let (verdict, because) = runtime.block_on(drive::drive(request, &run, &folder, namespace, &mut record));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    Ok(Outcome { run, folder, verdict, because, entries: record.entries().to_vec() })
+}
+
+/// `20261121T074455-3fa9c1`: sorts by time, and two runs of one second do not meet.
+fn new_run_id() -> String {
+    let now = jiff::Zoned::now();
+    format!("{}-{:06x}", now.strftime("%Y%m%dT%H%M%S"), rand::random::<u32>() & 0xff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn run_ids_differ_and_are_file_names() {
+        let (first, second) = (super::new_run_id(), super::new_run_id());
+        assert_ne!(first, second);
+        assert_eq!(first.len(), "20261121T074455-3fa9c1".len());
+        assert!(first.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+    }
+}

@@ -7,6 +7,7 @@ mod order;
 mod output;
 mod processes;
 mod ready;
+pub mod scratch;
 mod supervisor;
 
 use std::collections::BTreeMap;
@@ -178,6 +179,8 @@ pub struct Stopped {
     pub killed: Vec<String>,
     /// Processes that are there all the same, by service.
     pub left: Vec<(String, ProcessIdentity)>,
+    /// The scratch folder and why it could not be removed, if so.
+    pub scratch: Option<String>,
 }
 
 /// Running services. Dropped without [`stop`](Services::stop), they are killed at once.
@@ -220,6 +223,13 @@ impl Services {
         make_folder(&context.scratch, 0o711, None)
             .and_then(|()| make_folder(&scratch, 0o700, user.as_ref()))
             .map_err(|source| ServiceError::Folder { name: name.into(), path: scratch.clone(), source })?;
+        for (file, text) in &service.files {
+            write_file(&scratch, file, text, user.as_ref()).map_err(|source| ServiceError::Folder {
+                name: name.into(),
+                path: scratch.join(file),
+                source,
+            })?;
+        }
         let log = context.output.join(format!("{name}.log"));
         make_folder(&context.output, 0o700, None)
             .and_then(|()| make_file(&log, user.as_ref()))
@@ -277,8 +287,9 @@ impl Services {
             stopped.left.extend(taken.left.into_iter().map(|process| (running.name.clone(), process)));
             let _ = fs::remove_dir_all(self.scratch.join(&running.name));
         }
-        // Only if nobody else keeps something there.
-        let _ = fs::remove_dir(&self.scratch);
+        if let Err(error) = scratch::remove(&self.scratch) {
+            stopped.scratch = Some(format!("{}: {error}", self.scratch.display()));
+        }
         stopped
     }
 }
@@ -301,6 +312,23 @@ fn find_user(name: &str, user: &str) -> Result<User, ServiceError> {
 fn make_folder(path: &Path, mode: u32, user: Option<&User>) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(mode).create(path)?;
     user.map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
+}
+
+/// Writes a file of the document into the scratch folder, and never outside it.
+fn write_file(scratch: &Path, name: &str, text: &str, user: Option<&User>) -> io::Result<()> {
+    let plain = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    if !plain || name.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the name of a file must stay within the scratch folder",
+        ));
+    }
+    let path = scratch.join(name);
+    if let Some(folder) = path.parent().filter(|folder| *folder != scratch) {
+        make_folder(folder, 0o700, user)?;
+    }
+    fs::write(&path, text)?;
+    user.map_or(Ok(()), |user| chown(&path, Some(user.uid), Some(user.gid)))
 }
 
 /// A service may open its own output again (`/dev/stderr`), so the file is its user's.

@@ -37,6 +37,7 @@ mod tests {
 
     fn services(after: &[(&str, &[&str])]) -> BTreeMap<String, Service> {
         let service = |after: &[&str]| Service {
+            files: BTreeMap::new(),
             run: vec!["true".into()],
             environment: BTreeMap::new(),
             directory: None,

@@ -1,5 +1,6 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use procfs::{Current, Meminfo};
 
@@ -13,6 +14,7 @@ use crate::kernel::namespace;
 pub struct HostFacts {
     state: PathBuf,
     protected: Vec<ProcessIdentity>,
+    spared: Arc<Mutex<Vec<ProcessIdentity>>>,
 }
 
 impl HostFacts {
@@ -22,7 +24,12 @@ impl HostFacts {
         let own = i32::try_from(std::process::id()).ok().and_then(|pid| super::identity_of(pid).ok());
         let mut protected = protected;
         protected.extend(own.filter(|own| !protected.contains(own)));
-        Self { state: state.to_path_buf(), protected }
+        Self { state: state.to_path_buf(), protected, spared: Arc::default() }
+    }
+
+    /// Protects these processes too from now on, in place of those named here before: those that keep a run together.
+    pub fn spare(&self, processes: Vec<ProcessIdentity>) {
+        *self.spared.lock().unwrap_or_else(PoisonError::into_inner) = processes;
     }
 }
 
@@ -32,7 +39,8 @@ impl Facts for HostFacts {
     }
 
     fn protected(&self) -> Vec<ProcessIdentity> {
-        self.protected.clone()
+        let spared = self.spared.lock().unwrap_or_else(PoisonError::into_inner);
+        self.protected.iter().chain(spared.iter()).copied().collect()
     }
 
     fn available_memory(&self) -> Result<u64, FactsError> {

@@ -17,6 +17,9 @@ pub struct Service {
     /// The folder in which it runs; a scratch folder of the run when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
+    /// Files written into its scratch folder before it starts, by name: its configuration, say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// The user whose rights it gets (root only), by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

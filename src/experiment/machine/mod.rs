@@ -81,8 +81,10 @@ pub enum Stop {
     Interrupted(String),
     /// A halt of this host.
     Halted(String),
-    /// A part of the run itself gave way: the guard died, the journal cannot be written.
+    /// A part of the run itself gave way: a service did not start, the guard died, the journal cannot be written.
     Broken(String),
+    /// This host cannot do what the method asks.
+    Impossible(String),
 }
 
 /// A timer of the run. One of each may run at a time.
@@ -97,7 +99,7 @@ pub enum Timer {
 }
 
 /// What is to be done next.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Start a timer.
     Start(Timer, Duration),
@@ -137,6 +139,15 @@ pub enum Ending {
     Aborted(String),
     /// A person.
     Interrupted(String),
+}
+
+impl Ending {
+    /// The reason in words.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Refused(reason) | Self::Invalid(reason) | Self::Aborted(reason) | Self::Interrupted(reason) => reason,
+        }
+    }
 }
 
 /// Where a run stands.
@@ -200,6 +211,11 @@ impl State {
     /// Whether everything was steady again in time; nothing if the run never came to ask.
     pub fn recovered(&self) -> Option<bool> {
         self.recovered
+    }
+
+    /// Whether a fault is in place and not being undone.
+    pub fn is_active(&self, fault: FaultNumber) -> bool {
+        matches!(self.faults.get(&fault), Some(Life::Active { .. }))
     }
 
     /// Whether the run is over.

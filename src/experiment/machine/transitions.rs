@@ -26,6 +26,7 @@ pub fn step(state: State, event: Event) -> Result<(State, Vec<Command>), Illegal
         Event::Recovered => walk.recovered(),
         Event::Breached(guardrail) => walk.end(Ending::Aborted(guardrail.clone())),
         Event::Stopped(Stop::Interrupted(by)) => walk.end(Ending::Interrupted(by.clone())),
+        Event::Stopped(Stop::Impossible(reason)) => walk.end(Ending::Invalid(reason.clone())),
         Event::Stopped(Stop::Halted(by) | Stop::Broken(by)) => walk.end(Ending::Aborted(by.clone())),
     };
     if legal { Ok((walk.state, walk.commands)) } else { Err(Illegal { state: walk.state.run, event }) }

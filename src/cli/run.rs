@@ -1,0 +1,158 @@
+//! `faultline run`: experiments on this host, one after the other, to their verdicts.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use faultline_agent::state::StateFolder;
+
+use super::failure::Failure;
+use super::flags::Global;
+use super::live::{Live, LiveTarget};
+use super::report::{output_width, place};
+use super::{output, plan};
+use crate::experiment::document::ServiceNetwork;
+use crate::experiment::load::{Loaded, load};
+use crate::experiment::set::Setting;
+use crate::hypothesis::verdict::RunVerdict;
+use crate::report::{self, Format, RunReport};
+use crate::run::{self, Outcome, RunRequest};
+
+/// Run experiments on this host and judge them
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Documents to run, in this order; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Change a value of the document, as in `spec.method[1].inject.for=5s`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<Setting>,
+    /// The seed of everything left to chance, instead of the document's
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Print the plan and touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Make the run's folder below this one instead of in the state folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write a JUnit report of all runs to this file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// What to print on standard output at the end: a report for people, or one JSON object a line for each run
+    #[arg(long, value_enum, default_value_t)]
+    pub format: OutputFormat,
+}
+
+/// What is printed at the end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OutputFormat {
+    /// A report for people
+    #[default]
+    Human,
+    /// The report as JSON
+    Json,
+}
+
+/// Runs every experiment of every file; the worst verdict decides the exit code.
+///
+/// # Errors
+/// If a document is wrong, or a run cannot begin.
+pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let mut documents = Vec::new();
+    for file in &arguments.files {
+        documents.extend(load(file, &arguments.set)?);
+    }
+    for document in documents.iter().filter(|_| !global.quiet) {
+        output::tell(&document.render_warnings(global.colour_on_stderr()));
+    }
+    if arguments.dry_run {
+        return plan::show(&documents, arguments.seed, arguments.format == OutputFormat::Json, global);
+    }
+    run_all(&documents, &arguments, global)
+}
+
+/// Runs documents that are loaded already.
+pub(super) fn run_all(documents: &[Loaded], arguments: &Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    // The state folder belongs to the user who calls, so it is found before a user namespace makes him root.
+    let state = StateFolder::resolve(global.state.as_deref())?;
+    let private = |document: &Loaded| {
+        !document.experiment.spec.services.is_empty() && document.experiment.spec.network == ServiceNetwork::Private
+    };
+    if !nix::unistd::geteuid().is_root() && documents.iter().any(private) {
+        faultline_agent::kernel::user_namespace::enter()
+            .context("an ordinary user needs a user namespace for services of a run in a private network")?;
+    }
+    let mut codes = Vec::new();
+    let mut reports = Vec::new();
+    for document in documents {
+        let outcome = one(document, arguments, &state, global)?;
+        let report = RunReport::from_entries(&outcome.entries)?;
+        deliver(&outcome, &report, arguments, global)?;
+        reports.push(report);
+        codes.push(outcome.verdict.exit_code());
+        if outcome.verdict == RunVerdict::Interrupted {
+            break;
+        }
+    }
+    if let Some(file) = &arguments.junit {
+        write(file, &report::junit(&reports)?)?;
+    }
+    Ok(ExitCode::from(worst(&codes)))
+}
+
+fn one(document: &Loaded, arguments: &Arguments, state: &StateFolder, global: &Global) -> anyhow::Result<Outcome> {
+    let request = RunRequest {
+        experiment: document.experiment.clone(),
+        file: document.file.clone(),
+        text: document.text.clone(),
+        seed: arguments.seed.or(document.experiment.spec.seed).unwrap_or_else(rand::random),
+        state: state.clone(),
+        out: arguments.out.clone(),
+    };
+    let mut live = Live::new(&document.experiment, LiveTarget::choose(global));
+    let outcome = run::execute(&request, &mut live);
+    live.finish();
+    outcome.map_err(|error| {
+        let hint = error.hint();
+        Failure::precondition(error.to_string()).hint(hint).into()
+    })
+}
+
+fn deliver(outcome: &Outcome, report: &RunReport, arguments: &Arguments, global: &Global) -> anyhow::Result<()> {
+    write(&outcome.folder.report(), &report::render(report, Format::Html)?)?;
+    match arguments.format {
+        OutputFormat::Human => {
+            let colour = global.colour_on_stdout();
+            let text = report::render(report, Format::Human { colour, width: output_width() })?;
+            output::print(&(text + &place(&outcome.folder.journal(), colour)))
+        }
+        OutputFormat::Json => output::print(&(serde_json::to_string(report)? + "\n")),
+    }
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write the report {}", file.display()))
+}
+
+/// The worst of several exit codes, in the order 7 2 6 3 5 1 4 0; an interruption, after which nothing more runs,
+/// comes right after what may have been left behind.
+pub(super) fn worst(codes: &[u8]) -> u8 {
+    const ORDER: [u8; 9] = [7, 130, 2, 6, 3, 5, 1, 4, 0];
+    ORDER.into_iter().find(|code| codes.contains(code)).unwrap_or(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::worst;
+
+    #[test]
+    fn the_worst_verdict_of_several_runs_counts() {
+        assert_eq!(worst(&[0, 4, 1, 5]), 5);
+        assert_eq!(worst(&[0, 0]), 0);
+        assert_eq!(worst(&[1, 7, 6]), 7);
+        assert_eq!(worst(&[0, 130]), 130);
+        assert_eq!(worst(&[]), 7);
+    }
+}

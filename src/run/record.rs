@@ -1,0 +1,75 @@
+//! Everything that happens in a run, written down as it happens: to the journal first, then shown to who watches.
+
+use std::time::Instant;
+
+use super::folder::{FolderError, JournalWriter};
+use super::journal::{Entry, Event};
+
+/// Who watches a run: the live view, a log, a test.
+pub trait Watcher: Send {
+    /// Something happened; it is in the journal already.
+    fn entry(&mut self, entry: &Entry);
+    /// Some time passed: so many seconds since the run began.
+    fn tick(&mut self, now: f64);
+}
+
+/// The record of one run.
+pub struct Record<'a> {
+    epoch: Instant,
+    journal: JournalWriter,
+    watcher: &'a mut dyn Watcher,
+    entries: Vec<Entry>,
+    broken: Option<FolderError>,
+}
+
+impl std::fmt::Debug for Record<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Record").field("journal", &self.journal).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Record<'a> {
+    /// A record that counts its seconds from now.
+    pub fn new(journal: JournalWriter, watcher: &'a mut dyn Watcher) -> Self {
+        Self { epoch: Instant::now(), journal, watcher, entries: Vec::new(), broken: None }
+    }
+
+    /// The moment from which seconds are counted.
+    pub fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// Seconds since the run began.
+    pub fn now(&self) -> f64 {
+        self.epoch.elapsed().as_secs_f64()
+    }
+
+    /// Writes down what happens now, and returns it as written.
+    pub fn write(&mut self, event: Event) -> &Entry {
+        let entry = Entry { at: self.now(), event };
+        if let Err(error) = self.journal.append(&entry) {
+            self.broken.get_or_insert(error);
+        }
+        self.watcher.entry(&entry);
+        self.entries.push(entry);
+        &self.entries[self.entries.len() - 1]
+    }
+
+    /// Hands what is written to the kernel, and lets the watcher know that time passes.
+    pub fn tick(&mut self) {
+        if let Err(error) = self.journal.flush() {
+            self.broken.get_or_insert(error);
+        }
+        self.watcher.tick(self.now());
+    }
+
+    /// Why the journal is no longer complete, if it is not: asked again and again, told once.
+    pub fn take_broken(&mut self) -> Option<FolderError> {
+        self.broken.take()
+    }
+
+    /// Everything that was written.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
