@@ -23,5 +23,6 @@ pub mod lease;
 pub mod plan;
 pub mod policy;
 pub mod recover;
+pub mod signals;
 pub mod state;
 pub mod units;

@@ -201,6 +201,11 @@ pub trait Facts: Send + Sync {
 }
 
 impl FileSystemFacts {
+    /// Used and available blocks together: what `df` takes for the whole.
+    pub fn usable_blocks(&self) -> u64 {
+        self.blocks.saturating_sub(self.free_blocks) + self.available_blocks
+    }
+
     /// The bytes that an ordinary user may take.
     pub fn available(&self) -> u64 {
         self.available_blocks.saturating_mul(self.block_size)
@@ -217,7 +222,7 @@ impl FileSystemFacts {
     /// neither. 0 where there is nothing to use (coreutils, `df.c`, `get_dev`).
     pub fn used_share(&self) -> f64 {
         let used = self.blocks.saturating_sub(self.free_blocks);
-        let usable = used + self.available_blocks;
+        let usable = self.usable_blocks();
         #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
         if usable == 0 { 0.0 } else { used as f64 / usable as f64 }
     }

@@ -14,7 +14,7 @@ mod process_kill;
 mod process_pause;
 mod process_scope;
 
-pub use disk_fill::DiskFill;
+pub use disk_fill::{DiskFill, Inodes};
 pub use network_latency::{LatencyEngine, NetworkLatency};
 pub use network_partition::NetworkPartition;
 pub use peers::Peers;

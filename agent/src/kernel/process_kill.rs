@@ -102,7 +102,8 @@ impl Executioner {
         for process in processes {
             let name = process.name();
             let since = Instant::now();
-            if !process.signal(self.signal)? {
+            // A dead one that its parent has not taken notice of gets signals too, and would pass for killed by us.
+            if process.has_ended() || !process.signal(self.signal)? {
                 continue;
             }
             struck += 1;
