@@ -5,7 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and ends at the first surprise")]
 
-use std::net::UdpSocket;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ fn main() {
     println!("machine: {} processors, {}", processors(), kernel());
     accuracy(&place);
     throughput(&place);
+    bulk(&place);
 }
 
 fn processors() -> usize {
@@ -42,7 +44,7 @@ fn kernel() -> String {
     format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
 }
 
-fn delay(place: &NetworkNamespace, time: TimeSpan, jitter: TimeSpan) -> Box<dyn Hold> {
+fn delay(place: &NetworkNamespace, protocol: Protocol, time: TimeSpan, jitter: TimeSpan) -> Box<dyn Hold> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = u64::from(std::process::id()) << 8 | COUNT.fetch_add(1, Ordering::Relaxed);
     let step = Step::PacketQueue(PacketQueue {
@@ -57,7 +59,7 @@ fn delay(place: &NetworkNamespace, time: TimeSpan, jitter: TimeSpan) -> Box<dyn 
             host_names: Vec::new(),
             ports: vec![PortRange::from(PORT)],
             local_ports: Vec::new(),
-            protocol: Some(Protocol::Udp),
+            protocol: Some(protocol),
             owner: PacketOwner::Everyone,
         },
         hold: HoldTime {
@@ -118,7 +120,7 @@ fn accuracy(place: &NetworkNamespace) {
         "-"
     );
     for milliseconds in [1u32, 10, 100] {
-        let hold = delay(place, TimeSpan::from_millis(milliseconds.into()), TimeSpan::ZERO);
+        let hold = delay(place, Protocol::Udp, TimeSpan::from_millis(milliseconds.into()), TimeSpan::ZERO);
         let times = one_way_times(1000.0, 5000);
         drop(hold);
         let asked = f64::from(milliseconds);
@@ -162,7 +164,7 @@ fn throughput(place: &NetworkNamespace) {
     );
     for (milliseconds, jitter) in [(1u64, 0u64), (10, 0), (10, 5)] {
         let sink = UdpSocket::bind(("127.0.0.1", PORT)).unwrap();
-        let hold = delay(place, TimeSpan::from_millis(milliseconds), TimeSpan::from_millis(jitter));
+        let hold = delay(place, Protocol::Udp, TimeSpan::from_millis(milliseconds), TimeSpan::from_millis(jitter));
         let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
         let (seconds, busy) = std::thread::scope(|scope| {
             scope.spawn(|| flood(&stop, &sent));
@@ -192,5 +194,28 @@ fn throughput(place: &NetworkNamespace) {
         );
         drop(hold);
         drop(sink);
+    }
+}
+
+/// One TCP connection that sends as much as it can: held packets count against what its socket may have on the way.
+fn bulk(place: &NetworkNamespace) {
+    println!("\nbulk transfer by one TCP connection");
+    let listener = TcpListener::bind(("127.0.0.1", PORT)).unwrap();
+    for milliseconds in [0u64, 1, 10, 50] {
+        let hold = (milliseconds > 0)
+            .then(|| delay(place, Protocol::Tcp, TimeSpan::from_millis(milliseconds), TimeSpan::ZERO));
+        let mut source = TcpStream::connect(("127.0.0.1", PORT)).unwrap();
+        let (mut sink, _) = listener.accept().unwrap();
+        let reader = std::thread::spawn(move || std::io::copy(&mut sink, &mut std::io::sink()).unwrap_or(0));
+        let begin = Instant::now();
+        let block = vec![0; 1 << 16];
+        while begin.elapsed() < Duration::from_secs(3) {
+            source.write_all(&block).unwrap();
+        }
+        drop(source);
+        drop(hold);
+        #[expect(clippy::cast_precision_loss, reason = "a count of bytes")]
+        let bytes = reader.join().unwrap() as f64;
+        println!("{milliseconds:>7} ms {:>12.1} MB/s", bytes / begin.elapsed().as_secs_f64() / 1e6);
     }
 }

@@ -138,6 +138,10 @@ mod tests {
         insta::assert_snapshot!(refuse(r#"{"interface": "eth9"}"#, &host), @"there is no interface `eth9` in the agent's own network namespace");
         insta::assert_snapshot!(refuse(r#"{"peers": {"ports": [1], "protocol": "icmp"}}"#, &host), @"peers: ICMP has no ports");
         insta::assert_snapshot!(refuse(r#"{"peers": {"hosts": ["http://db:5432"]}}"#, &host), @"peers: `http://db:5432` is not a host name");
+        let shop = FakeFacts { processes: vec![process_in(7, "/")], ..FakeFacts::default() };
+        let icmp =
+            plan(&parse(r#"{"network-partition": {"peers": {"protocol": "icmp"}}}"#), &scope_of(&shop, &[7]), &shop);
+        insta::assert_snapshot!(icmp.unwrap_err().to_string(), @"ICMP packets cannot be told apart by process: their sockets have no ports");
         insta::assert_snapshot!(refuse("{}", &scope_of(&facts, &[100])), @"process 100 (faultline) is protected");
         insta::assert_snapshot!(refuse("{}", &Scope { cgroup: Some("/none".into()), ..Scope::default() }), @"no process is in cgroup /none");
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use super::{Peers, PlanContext, PlanError};
 use crate::facts::{Feature, ProcessFacts};
 use crate::identity::{NetworkNamespace, ProcessIdentity};
-use crate::plan::step::{Direction, PacketOwner, PacketSelection};
+use crate::plan::step::{Direction, PacketOwner, PacketSelection, Protocol};
 
 /// The packets that a network fault acts on, one selection for each network namespace, and what to say about them.
 #[derive(Debug)]
@@ -28,6 +28,12 @@ pub(super) fn select(
     let owners = owners(context, &mut notes)?;
     let mut selections = Vec::new();
     for (namespace, owner) in owners {
+        if matches!(owner, PacketOwner::Processes(_)) && peers.protocol == Some(Protocol::Icmp) {
+            return Err(PlanError::Unsupported {
+                message: "ICMP packets cannot be told apart by process: their sockets have no ports".into(),
+                hint: "choose a cgroup, or the whole host or namespace as the target".into(),
+            });
+        }
         check_interface(context, &namespace, interface)?;
         let everybody = owner == PacketOwner::Everyone && namespace == NetworkNamespace::Own;
         let loopback = !everybody || interface == Some("lo") || peers.names_addresses();

@@ -8,7 +8,7 @@ use faultline_agent::kernel::{HostKernel, Kernel};
 use faultline_agent::plan::Step;
 use faultline_agent::plan::step::PartitionAction;
 
-use crate::lab::{Lab, PORT, SERVER_4, apply, can_run, connect, cut, delay, round_trip, to_port};
+use crate::lab::{Lab, PORT, SERVER_4, apply, assert_takes, can_run, connect, cut, delay, round_trip, to_port};
 
 const STEP: &str = "FAULTLINE_TEST_STEP";
 
@@ -57,7 +57,7 @@ fn a_killed_holder_leaves_nothing_and_traffic_flows_again() {
         println!("{}: gone {:?} after SIGKILL", step.describe(), killed.elapsed());
         holder.wait().unwrap();
         open = lab.client(|| connect(SERVER_4, PORT).unwrap());
-        assert!(round_trip(&mut open).unwrap() < 25.0);
+        assert_takes(0.0, || round_trip(&mut open).unwrap());
         assert_eq!(HostKernel.revert(&step).unwrap(), faultline_agent::kernel::Reverted::Absent);
     }
 }

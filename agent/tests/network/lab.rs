@@ -220,8 +220,18 @@ pub(crate) fn undo(step: &Step, hold: Box<dyn Hold>) {
     assert!(!HostKernel.is_present(step).unwrap());
 }
 
-/// Whether a measured number of milliseconds is what was asked, plus what a loaded machine adds.
+/// Measures some milliseconds: never less than asked, and about as asked. A loaded machine adds its own, so the upper
+/// bound is one that the best of some tries keeps.
 #[track_caller]
-pub(crate) fn assert_about(measured: f64, asked: f64) {
-    assert!(measured >= asked - 0.5 && measured < asked + 25.0, "{measured:.2} ms measured, {asked} ms asked");
+pub(crate) fn assert_takes(asked: f64, mut measure: impl FnMut() -> f64) {
+    let mut best = f64::INFINITY;
+    for _ in 0..12 {
+        let measured = measure();
+        assert!(measured >= asked - 0.5, "{measured:.2} ms measured, {asked} ms asked");
+        best = best.min(measured);
+        if best < asked + 15.0 {
+            return;
+        }
+    }
+    panic!("{best:.2} ms measured at best, {asked} ms asked");
 }

@@ -4,7 +4,7 @@ use faultline_agent::plan::step::{Direction, Distribution, Protocol};
 use faultline_agent::units::TimeSpan;
 
 use crate::lab::{
-    Lab, PORT, SERVER_4, SERVER_6, apply, assert_about, can_run, connect, datagram_round_trip, delay, round_trip,
+    Lab, PORT, SERVER_4, SERVER_6, apply, assert_takes, can_run, connect, datagram_round_trip, delay, round_trip,
     selection, serve, to_port, undo,
 };
 
@@ -21,19 +21,19 @@ fn both_families_and_protocols_are_delayed_once_a_direction() {
         let step = delay(selection, 40);
         let hold = apply(&step);
         assert!(matches!(hold.evidence().bite, Bite::NotYet(_)));
-        assert_about(round_trip(&mut existing).unwrap(), 40.0 * trips);
+        assert_takes(40.0 * trips, || round_trip(&mut existing).unwrap());
         for address in [SERVER_4, SERVER_6] {
             let mut stream = lab.client(|| connect(address, PORT).unwrap());
-            assert_about(round_trip(&mut stream).unwrap(), 40.0 * trips);
-            assert_about(lab.client(|| datagram_round_trip(address, PORT).unwrap()), 40.0 * trips);
+            assert_takes(40.0 * trips, || round_trip(&mut stream).unwrap());
+            assert_takes(40.0 * trips, || lab.client(|| datagram_round_trip(address, PORT).unwrap()));
         }
         let evidence = hold.evidence();
         assert_eq!(evidence.bite, Bite::Yes, "{direction:?}");
         let measured = evidence.measurements.iter().find(|measurement| measurement.name == "delay").unwrap();
         assert_eq!(measured.asked, Some(40.0));
-        assert!((measured.measured - 40.0).abs() < 2.0, "{measured:?}");
+        assert!((40.0..60.0).contains(&measured.measured), "{measured:?}");
         undo(&step, hold);
-        assert_about(round_trip(&mut existing).unwrap(), 0.0);
+        assert_takes(0.0, || round_trip(&mut existing).unwrap());
     }
 }
 
@@ -58,8 +58,8 @@ fn loopback_is_delayed_once_each_way() {
         let hold = apply(&step);
         for address in ["127.0.0.1", "::1"] {
             let mut stream = lab.client(|| connect(address, PORT).unwrap());
-            assert_about(round_trip(&mut stream).unwrap(), asked);
-            assert_about(lab.client(|| datagram_round_trip(address, PORT).unwrap()), asked);
+            assert_takes(asked, || round_trip(&mut stream).unwrap());
+            assert_takes(asked, || lab.client(|| datagram_round_trip(address, PORT).unwrap()));
         }
         undo(&step, hold);
     }
@@ -79,8 +79,8 @@ fn only_the_peers_meant_are_delayed() {
             change(&mut chosen);
             let step = delay(chosen, 30);
             let hold = apply(&step);
-            assert_about(trip(hit.0, hit.1), 30.0);
-            assert_about(trip(missed.0, missed.1), 0.0);
+            assert_takes(30.0, || trip(hit.0, hit.1));
+            assert_takes(0.0, || trip(missed.0, missed.1));
             undo(&step, hold);
         };
     check(&|s| s.networks = vec!["10.77.0.0/24".parse().unwrap()], (SERVER_4, PORT), (SERVER_6, PORT));
@@ -96,8 +96,8 @@ fn only_the_peers_meant_are_delayed() {
     datagrams.interface = Some("eth0".into());
     let step = delay(datagrams, 30);
     let hold = apply(&step);
-    assert_about(trip(SERVER_4, PORT), 0.0);
-    assert_about(lab.client(|| datagram_round_trip(SERVER_4, PORT).unwrap()), 30.0);
+    assert_takes(0.0, || trip(SERVER_4, PORT));
+    assert_takes(30.0, || lab.client(|| datagram_round_trip(SERVER_4, PORT).unwrap()));
     undo(&step, hold);
 }
 
@@ -113,7 +113,7 @@ fn a_server_is_slowed_by_its_own_port() {
     let step = delay(chosen, 20);
     let hold = apply(&step);
     let mut stream = lab.client(|| connect(SERVER_6, PORT).unwrap());
-    assert_about(round_trip(&mut stream).unwrap(), 40.0);
+    assert_takes(40.0, || round_trip(&mut stream).unwrap());
     undo(&step, hold);
 }
 
@@ -130,7 +130,7 @@ fn jitter_varies_the_delay_and_keeps_the_order() {
     let hold = apply(&step);
     let mut trips: Vec<f64> = (0..60).map(|_| lab.client(|| datagram_round_trip(SERVER_4, PORT).unwrap())).collect();
     trips.sort_unstable_by(f64::total_cmp);
-    assert!(trips[0] < 15.0 && trips[0] >= 10.0 && trips[50] > 25.0, "{trips:?}");
+    assert!(trips[0] < 20.0 && trips[0] >= 10.0 && trips[50] > 25.0, "{trips:?}");
     let numbers = lab.client(|| {
         let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
         socket.connect((SERVER_4, PORT)).unwrap();

@@ -5,6 +5,7 @@
 mod crash;
 mod lab;
 mod latency;
+mod listing;
 mod partition;
 mod peer;
 mod scope;

@@ -9,7 +9,7 @@ use faultline_agent::plan::Bite;
 use faultline_agent::plan::step::{Direction, PacketOwner, PartitionAction};
 
 use crate::lab::{
-    Lab, PORT, SERVER_4, SERVER_6, apply, assert_about, can_run, connect, cut, delay, round_trip, selection, undo,
+    Lab, PORT, SERVER_4, SERVER_6, apply, assert_takes, can_run, connect, cut, delay, round_trip, selection, undo,
 };
 use crate::peer::Peer;
 
@@ -27,20 +27,20 @@ fn one_process_is_delayed_from_the_first_packet_of_each_connection() {
     chosen.owner = PacketOwner::Processes(vec![target.identity()]);
     let step = delay(chosen, 30);
     let hold = apply(&step);
-    assert_about(target.ask("echo").unwrap(), 30.0);
-    assert_about(other.ask("echo").unwrap(), 0.0);
+    assert_takes(30.0, || target.ask("echo").unwrap());
+    assert_takes(0.0, || other.ask("echo").unwrap());
     for address in [SERVER_4, SERVER_6] {
         for _ in 0..5 {
             for order in ["connect", "echo", "datagram"] {
                 let order = format!("{order} {address} {PORT}");
-                assert_about(target.ask(&order).unwrap(), 30.0);
-                assert_about(other.ask(&order).unwrap(), 0.0);
+                assert_takes(30.0, || target.ask(&order).unwrap());
+                assert_takes(0.0, || other.ask(&order).unwrap());
             }
         }
     }
     assert_eq!(hold.evidence().bite, Bite::Yes);
     undo(&step, hold);
-    assert_about(target.ask("echo").unwrap(), 0.0);
+    assert_takes(0.0, || target.ask("echo").unwrap());
 }
 
 #[test]
@@ -68,8 +68,8 @@ fn one_process_is_cut_off_and_its_neighbour_is_not() {
     assert_eq!(target.ask(&format!("connect {SERVER_4} {PORT}")), Err("TimedOut".into()));
     assert!(target.ask(&format!("datagram {SERVER_4} {PORT}")).is_err());
     assert!(from_outside(7900).is_err(), "what it listens on is cut off too");
-    assert_about(from_outside(7901).unwrap(), 0.0);
-    assert_about(other.ask(&format!("connect {SERVER_4} {PORT}")).unwrap(), 0.0);
+    assert_takes(0.0, || from_outside(7901).unwrap());
+    assert_takes(0.0, || other.ask(&format!("connect {SERVER_4} {PORT}")).unwrap());
     assert_eq!(hold.evidence().bite, Bite::Yes);
     undo(&step, hold);
     target.ask(&format!("connect {SERVER_4} {PORT}")).unwrap();
@@ -123,12 +123,12 @@ fn a_cgroup_is_delayed_and_its_neighbour_is_not() {
         for address in [SERVER_4, SERVER_6] {
             for order in ["connect", "echo", "datagram"] {
                 let order = format!("{order} {address} {PORT}");
-                assert_about(target.ask(&order).unwrap(), 30.0 * trips);
-                assert_about(other.ask(&order).unwrap(), 0.0);
+                assert_takes(30.0 * trips, || target.ask(&order).unwrap());
+                assert_takes(0.0, || other.ask(&order).unwrap());
             }
         }
         let mut open = namespace::within(&lab.server_namespace(), || connect("10.77.0.1", 7902).unwrap()).unwrap();
-        assert_about(round_trip(&mut open).unwrap(), 30.0 * trips);
+        assert_takes(30.0 * trips, || round_trip(&mut open).unwrap());
         undo(&step, hold);
     }
     drop((target, other));

@@ -3,7 +3,7 @@ use std::process::Command;
 use faultline_agent::plan::step::{Direction, PartitionAction};
 
 use crate::lab::{
-    Lab, PORT, SERVER_4, SERVER_6, apply, assert_about, can_run, connect, cut, delay, round_trip, run, to_port, undo,
+    Lab, PORT, SERVER_4, SERVER_6, apply, assert_takes, can_run, connect, cut, delay, round_trip, run, to_port, undo,
 };
 
 #[test]
@@ -17,18 +17,18 @@ fn two_delays_add_up_and_come_off_in_either_order() {
         let one = delay(to_port(lab.client_namespace(), PORT), 30);
         let other = delay(to_port(lab.client_namespace(), PORT), 50);
         let (one_hold, other_hold) = (apply(&one), apply(&other));
-        assert_about(round_trip(&mut open).unwrap(), 80.0);
-        assert_about(lab.client(|| round_trip(&mut connect(SERVER_6, PORT).unwrap()).unwrap()), 80.0);
+        assert_takes(80.0, || round_trip(&mut open).unwrap());
+        assert_takes(80.0, || lab.client(|| round_trip(&mut connect(SERVER_6, PORT).unwrap()).unwrap()));
         if first_off_first {
             undo(&one, one_hold);
-            assert_about(round_trip(&mut open).unwrap(), 50.0);
+            assert_takes(50.0, || round_trip(&mut open).unwrap());
             undo(&other, other_hold);
         } else {
             undo(&other, other_hold);
-            assert_about(round_trip(&mut open).unwrap(), 30.0);
+            assert_takes(30.0, || round_trip(&mut open).unwrap());
             undo(&one, one_hold);
         }
-        assert_about(round_trip(&mut open).unwrap(), 0.0);
+        assert_takes(0.0, || round_trip(&mut open).unwrap());
     }
 }
 
@@ -115,7 +115,7 @@ fn what_others_put_there_is_the_same_afterwards_and_works_meanwhile() {
     let meanwhile = state_of(&host);
     assert_ne!(before, meanwhile);
     assert!(meanwhile.contains("flags owner"), "{meanwhile}");
-    assert_about(lab.client(|| round_trip(&mut connect(SERVER_4, PORT).unwrap()).unwrap()), 20.0);
+    assert_takes(20.0, || lab.client(|| round_trip(&mut connect(SERVER_4, PORT).unwrap()).unwrap()));
     assert!(lab.client(|| connect(SERVER_4, 7998)).is_err(), "the rules of others still act");
     for (step, hold) in steps.iter().zip(holds) {
         undo(step, hold);

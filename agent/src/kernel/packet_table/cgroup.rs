@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::rules::Owner;
+use super::conditions::Owner;
 use crate::facts::cgroup_mount;
 
 /// The rule owner for a cgroup, given by its path below the mount of the hierarchy (cgroup v2).

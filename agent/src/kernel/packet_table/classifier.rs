@@ -65,7 +65,7 @@ impl Classifier {
             loop {
                 let wait = next.saturating_duration_since(Instant::now());
                 match work.wait(&stopped, wait) {
-                    Wake::Stop => return,
+                    Wake::Stop => return work.let_all_pass(),
                     Wake::Packets => {}
                     Wake::Time => next = Instant::now() + INTERVAL,
                 }
@@ -113,6 +113,14 @@ impl Work {
             return Wake::Stop;
         }
         if watched.get(1).and_then(PollFd::any).unwrap_or(false) { Wake::Packets } else { Wake::Time }
+    }
+
+    /// Lets go of what still waits: the kernel drops what a queue holds when it closes.
+    fn let_all_pass(&mut self) {
+        let Some(Opening { socket, .. }) = &mut self.opening else { return };
+        let mut waiting = Vec::new();
+        let _ = socket.receive(|packet| waiting.push((packet.id, Verdict::Accept)));
+        let _ = socket.decide(waiting);
     }
 
     /// Looks at the sockets, and lets the packets that waited for it go on.

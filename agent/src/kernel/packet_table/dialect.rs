@@ -10,11 +10,20 @@ use crate::kernel::nftables::expression;
 use crate::kernel::nftables::object::{self, Hook};
 use crate::kernel::raw_netlink::Attributes;
 
+/// How rules hand packets to a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HandOver {
+    /// By nftables' own expression.
+    Expression,
+    /// By the xtables target.
+    Target,
+}
+
 /// What this kernel's nftables can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dialect {
-    /// Whether there is a queue expression, else the xtables target serves.
-    pub(super) queue_expression: bool,
+    /// How packets are handed to a queue, if they can be.
+    pub(super) hand_over: Option<HandOver>,
     /// Whether sockets can be asked for their mark.
     pub(super) socket_mark: bool,
 }
@@ -29,11 +38,16 @@ impl Dialect {
             // The thread is not waited for: taking its namespace down needs longer than the trial.
             let trial = std::thread::Builder::new().name("trial".into()).spawn(move || {
                 if unshare(CloneFlags::CLONE_NEWNET).is_ok() {
-                    let socket_mark = works(expression::socket_mark());
-                    let _ = tell.send(Self { queue_expression: works(expression::queue(1)), socket_mark });
+                    let hand_over = if works(expression::queue(1)) {
+                        Some(HandOver::Expression)
+                    } else {
+                        works(expression::queue_target(1)).then_some(HandOver::Target)
+                    };
+                    let _ = tell.send(Self { hand_over, socket_mark: works(expression::socket_mark()) });
                 }
             });
-            let plainest = Self { queue_expression: false, socket_mark: false };
+            // Where no namespace can be made, the commonest is tried; the kernel says if it cannot.
+            let plainest = Self { hand_over: Some(HandOver::Target), socket_mark: false };
             trial.ok().and_then(|_| told.recv().ok()).unwrap_or(plainest)
         })
     }

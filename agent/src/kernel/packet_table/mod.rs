@@ -5,9 +5,11 @@
 
 mod cgroup;
 mod classifier;
+mod conditions;
 mod dialect;
 mod hosts;
 mod rules;
+mod sets;
 mod sockets;
 mod update;
 
@@ -17,9 +19,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) use self::rules::Decision;
 
 use self::classifier::Classifier;
+use self::conditions::Owner;
 use self::dialect::Dialect;
 use self::hosts::HostFollower;
-use self::rules::{BYSTANDERS, CONNECTIONS_4, CONNECTIONS_6, LISTENERS, LOCAL_PORTS, Owner, PEERS_4, PEERS_6, PORTS};
+use self::sets::{BYSTANDERS, CONNECTIONS_4, CONNECTIONS_6, LISTENERS, LOCAL_PORTS, PEERS_4, PEERS_6, PORTS};
 use super::nftables::object::{self, Set};
 use super::nftables::{Counted, OwnedTable, delete, owner_of};
 use super::raw_netlink::{Refusal, Request};
@@ -138,7 +141,7 @@ fn prepare(
         PacketOwner::Processes(processes) => {
             let refused = |error: std::io::Error| Refused("socket(NETLINK_SOCK_DIAG)", error.into());
             follower = Some(sockets::SocketFollower::open(processes).map_err(refused)?);
-            opening = classifier::Opening::listen(name);
+            opening = dialect.hand_over.and_then(|_| classifier::Opening::listen(name));
             let handed = opening.as_ref().map(|opening| Owner::Opening { queue: opening.number() });
             [Owner::Connections, Owner::LocalPorts].into_iter().chain(handed).collect()
         }
@@ -147,7 +150,7 @@ fn prepare(
     let priority = table.free_priority(FIRST_PRIORITY).map_err(|refusal| Refused("list chains", refusal))?;
     let hooks = rules::hooks(selection);
     let mut requests = vec![object::table(name)];
-    requests.extend(sets(name, selection, addresses));
+    requests.extend(set_requests(name, selection, addresses));
     requests.extend(hooks.iter().map(|hook| object::chain(name, *hook, priority)));
     let rules = rules::rules(selection, decision, &owners, dialect);
     requests.extend(rules.iter().map(|(hook, rule)| object::rule(name, *hook, rule)));
@@ -165,7 +168,7 @@ fn prepare(
 }
 
 /// The sets that the rules look into, with what is known now.
-fn sets(name: &str, selection: &PacketSelection, addresses: &[IpAddr]) -> Vec<Request> {
+fn set_requests(name: &str, selection: &PacketSelection, addresses: &[IpAddr]) -> Vec<Request> {
     let mut requests = Vec::new();
     let mut id = 0;
     let mut add = |set: &'static Set, elements: &[object::Element]| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::rules::{BYSTANDERS, CONNECTIONS_4, CONNECTIONS_6, LISTENERS, PEERS_4, PEERS_6};
+use super::sets::{BYSTANDERS, CONNECTIONS_4, CONNECTIONS_6, LISTENERS, PEERS_4, PEERS_6};
 use super::sockets::SocketFollower;
 use crate::kernel::nftables::OwnedTable;
 use crate::kernel::nftables::object::{self, Element, Set};
