@@ -1,6 +1,7 @@
 //! The command line of the agent: one file a subcommand. Printing happens only here.
 
 mod doctor;
+mod fingerprint;
 mod list;
 mod output;
 mod recover;
@@ -11,6 +12,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use faultline_agent::state::StateFolder;
 
+/// Exit code: the host is not as it was.
+pub(crate) const DIFFERS: u8 = 1;
 /// Exit code: the arguments make no sense.
 const USAGE: u8 = 2;
 /// Exit code: what the command needs is not there.
@@ -23,7 +26,7 @@ pub(crate) const STUCK: u8 = 7;
 #[command(
     name = "faultline-agent",
     version,
-    after_help = "Exit codes: 0 done, 2 usage wrong, 3 precondition, 7 something is left on this host and needs a person.",
+    after_help = "Exit codes: 0 done, 1 the fingerprint differs, 2 usage wrong, 3 precondition, 7 something is left on this host and needs a person.",
     disable_help_subcommand = true,
     max_term_width = 110
 )]
@@ -61,6 +64,8 @@ enum Command {
     List,
     /// Tell what can be injected on this host, what cannot, and why
     Doctor,
+    /// Print every piece of host state that a fault can change
+    Fingerprint(fingerprint::Arguments),
 }
 
 /// Why a subcommand failed, to be printed once.
@@ -101,6 +106,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Recover => recover::run(&global),
         Command::List => list::run(&global),
         Command::Doctor => doctor::run(&global),
+        Command::Fingerprint(arguments) => fingerprint::run(&global, arguments),
     };
     ended.unwrap_or_else(|Failure { message, hint }| {
         output::tell(&format!("error: {message}"));

@@ -4,7 +4,7 @@
 //! Below it there are folders named by six digits, and in these files named by eight; nothing else is ever removed, no
 //! symbolic link is followed, and every step down is taken from the folder above, held open.
 
-use std::io::Error;
+use std::io::{Error, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::anchor::{moved_away, open_folder};
+use super::anchor::{moved_away, open_any_folder, open_folder};
 use super::filling::{Filling, Progress, Shared};
 use super::{Amend, Hold, KernelError, Reverted, Room};
 use crate::plan::step::{InodeFill, InodeGoal};
@@ -57,7 +57,7 @@ impl Room for InodeFill {
     }
 
     fn revert(&self) -> Result<Reverted, KernelError> {
-        let Some(folder) = open_folder(&self.folder, self.device)? else { return Ok(Reverted::Absent) };
+        let Some(folder) = self.find()? else { return Ok(Reverted::Absent) };
         let Some(scratch) = self.open_scratch(&folder)? else { return Ok(Reverted::Absent) };
         let names = list(&scratch).map_err(|error| self.error("getdents", error))?;
         if !names.is_empty() && !names.iter().any(|name| name == MARKER) {
@@ -82,7 +82,8 @@ impl Room for InodeFill {
     }
 
     fn is_present(&self) -> Result<bool, KernelError> {
-        let Some(folder) = open_folder(&self.folder, self.device)? else { return Ok(false) };
+        // On whatever disk: after a reboot its number may be another one.
+        let Some(folder) = open_any_folder(&self.folder)? else { return Ok(false) };
         Ok(statat(&folder, self.scratch_name.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok())
     }
 
@@ -101,6 +102,32 @@ impl InodeFill {
 
     fn error(&self, call: &'static str, error: Errno) -> KernelError {
         KernelError::new(self.path(), call, Error::from(error))
+    }
+
+    /// The folder on the file system that was filled; nothing if that file system is gone for good.
+    ///
+    /// A disk may have another number after a reboot, so a folder with our scratch folder in it is the one whatever its
+    /// number. A disk that is not mounted (any more, or yet) keeps what is on it: that is an error, and the record of
+    /// the fault stays. File systems without a disk, of major number 0, are gone when they are not mounted.
+    fn find(&self) -> Result<Option<OwnedFd>, KernelError> {
+        if let Some(folder) = open_folder(&self.folder, self.device)? {
+            return Ok(Some(folder));
+        }
+        if let Some(folder) = open_any_folder(&self.folder)?
+            && statat(&folder, self.scratch_name.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        {
+            return Ok(Some(folder));
+        }
+        if rustix::fs::major(self.device) == 0 {
+            return Ok(None);
+        }
+        let hint = format!(
+            "mount its disk at {} and run `faultline recover`; if it is mounted, or gone for good, there is nothing to \
+             undo: remove the record of this fault",
+            self.folder.display()
+        );
+        let why = format!("the disk that was filled is not mounted at {}", self.folder.display());
+        Err(KernelError::new(self.path(), "openat2", Error::new(ErrorKind::NotFound, why)).hint(hint))
     }
 
     /// The scratch folder; nothing if there is none, or something else bears its name.

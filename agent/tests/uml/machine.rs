@@ -86,11 +86,24 @@ impl Machine {
         Boot { process, lines, console: Vec::new() }
     }
 
+    /// The command that runs the tests of this program whose name begins so.
+    pub(crate) fn test(filter: &str) -> String {
+        let program = std::env::current_exe().unwrap();
+        format!("{} {filter} --ignored --test-threads=1 --nocapture 2>&1", program.display())
+    }
+
+    /// Makes a disk of 64 MiB in the scratch folder, with a file system.
+    pub(crate) fn make_disk(&self, name: &str, make: &str) {
+        let path = self.scratch.path().join(name);
+        fs::File::create(&path).unwrap().set_len(64 << 20).unwrap();
+        let made =
+            Command::new("sh").args(["-c", &format!("PATH=$PATH:/usr/sbin:/sbin {make} {}", path.display())]).status();
+        assert!(made.unwrap().success(), "{make}");
+    }
+
     /// Runs the tests of this program whose name begins so, inside, and fails if one fails there.
     pub(crate) fn run_tests(&self, filter: &str) {
-        let program = std::env::current_exe().unwrap();
-        let script = format!("{} {filter} --ignored --test-threads=1 --nocapture 2>&1", program.display());
-        let mut boot = self.start(&script);
+        let mut boot = self.start(&Self::test(filter));
         let summary = boot.wait_for("test result: ");
         let passed = summary.contains("ok.") && !summary.contains("ok. 0 passed");
         boot.wait_for_end();
@@ -124,6 +137,11 @@ impl Boot {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
             self.console.push(line);
         }
+        self.end();
+    }
+
+    /// Cuts its power: what it had not written is lost.
+    pub(crate) fn cut_power(mut self) {
         self.end();
     }
 

@@ -1,7 +1,9 @@
 //! What runs inside user-mode Linux: tests of this program that the tests outside start there.
 
+mod accuracy;
 mod netem;
 mod network;
+mod reboot;
 
 use std::fs::{self, File};
 use std::path::PathBuf;

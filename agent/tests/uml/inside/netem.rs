@@ -11,22 +11,26 @@ use faultline_agent::units::{Percent, TimeSpan};
 use super::network::Pair;
 use super::{is_inside, load};
 
+pub(super) fn load_netem() {
+    load(&[
+        "net/ipv6/ipv6",
+        "net/sched/sch_netem",
+        "net/sched/sch_prio",
+        "net/sched/cls_u32",
+        "net/sched/cls_fw",
+        "net/sched/sch_tbf",
+        "drivers/net/veth",
+    ]);
+}
+
 fn pair() -> Option<Pair> {
     is_inside().then(|| {
-        load(&[
-            "net/ipv6/ipv6",
-            "net/sched/sch_netem",
-            "net/sched/sch_prio",
-            "net/sched/cls_u32",
-            "net/sched/cls_fw",
-            "net/sched/sch_tbf",
-            "drivers/net/veth",
-        ]);
+        load_netem();
         Pair::new()
     })
 }
 
-fn hold(delay: u64) -> HoldTime {
+pub(super) fn hold(delay: u64) -> HoldTime {
     HoldTime {
         delay: TimeSpan::from_millis(delay),
         jitter: TimeSpan::ZERO,
