@@ -3,7 +3,7 @@
 mod frame;
 mod state;
 
-use std::io::{IsTerminal as _, Write};
+use std::io::{IsTerminal as _, Stderr, Write};
 
 use rustix::termios::tcgetwinsize;
 
@@ -54,7 +54,8 @@ const PACE: f64 = 0.1;
 
 /// The live view. Dropping it, also by a panic, gives the terminal its cursor back and leaves the last picture.
 #[derive(Debug)]
-pub struct Live {
+pub struct Live<W: Write = Stderr> {
+    stream: W,
     target: LiveTarget,
     state: State,
     words: Words,
@@ -65,9 +66,17 @@ pub struct Live {
 }
 
 impl Live {
-    /// The live view of a run of this experiment.
+    /// The live view of a run of this experiment, on standard error.
     pub fn new(experiment: &Experiment, target: LiveTarget) -> Self {
+        Self::on(std::io::stderr(), experiment, target)
+    }
+}
+
+impl<W: Write> Live<W> {
+    /// The live view on any stream.
+    fn on(stream: W, experiment: &Experiment, target: LiveTarget) -> Self {
         Self {
+            stream,
             target,
             state: State::new(experiment),
             words: Words::default(),
@@ -84,7 +93,7 @@ impl Live {
         }
         let words = self.words.of(&entry.event);
         if let (LiveTarget::Lines { colour }, Some((kind, text))) = (self.target, &words) {
-            write(&line(entry.at, *kind, text, colour));
+            write(&mut self.stream, &line(entry.at, *kind, text, colour));
         }
         self.state.take(entry, words);
     }
@@ -110,7 +119,7 @@ impl Live {
         let LiveTarget::Terminal { colour } = self.target else { return };
         let (width, height) = terminal_size();
         let picture = frame::frame(&self.state, frame::Room { width, height, colour });
-        write(&redraw(&picture, self.drawn, !self.hidden_cursor));
+        write(&mut self.stream, &redraw(&picture, self.drawn, !self.hidden_cursor));
         self.hidden_cursor = true;
         self.drawn = picture.lines().count();
     }
@@ -126,10 +135,10 @@ impl Watcher for Live {
     }
 }
 
-impl Drop for Live {
+impl<W: Write> Drop for Live<W> {
     fn drop(&mut self) {
         if self.hidden_cursor {
-            write(SHOW_CURSOR);
+            write(&mut self.stream, SHOW_CURSOR);
         }
     }
 }
@@ -168,8 +177,7 @@ fn terminal_size() -> (usize, usize) {
 }
 
 /// Writes in one go. If nobody listens any more the run goes on all the same: it must still undo.
-fn write(text: &str) {
-    let mut stream = std::io::stderr().lock();
+fn write(stream: &mut impl Write, text: &str) {
     let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
 }
 
@@ -177,6 +185,7 @@ fn write(text: &str) {
 mod tests {
     use super::*;
     use crate::report::fixture::{self, Ending};
+    use crate::run::journal::Event;
 
     #[test]
     fn a_pipe_gets_one_line_an_event_and_none_a_sample() {
@@ -186,6 +195,53 @@ mod tests {
             .filter_map(|entry| words.of(&entry.event).map(|(kind, text)| line(entry.at, kind, &text, false)))
             .collect();
         insta::assert_snapshot!(lines);
+    }
+
+    /// What was written to a terminal by a view that ended so.
+    fn written(end: impl FnOnce(Live<&mut Vec<u8>>) + std::panic::UnwindSafe) -> String {
+        let mut stream = Vec::new();
+        let entries = fixture::journal(Ending::Held);
+        let Some(Entry { event: Event::Started(started), .. }) = entries.first() else { panic!("no start") };
+        let target = LiveTarget::Terminal { colour: false };
+        let mut live = Live::on(&mut stream, &started.experiment, target);
+        for entry in entries.iter().take(40) {
+            live.entry(entry);
+            live.tick(entry.at);
+        }
+        let end = std::panic::AssertUnwindSafe(|| end(live));
+        let _caught = std::panic::catch_unwind(end);
+        String::from_utf8(stream).unwrap()
+    }
+
+    #[test]
+    fn the_cursor_comes_back_whatever_ends_the_view() {
+        let finished = written(|live| {
+            live.finish();
+        });
+        let dropped = written(|live| {
+            drop(live);
+        });
+        let panicked = written(|_live| panic!("a bug of the caller"));
+        for text in [finished, dropped, panicked] {
+            assert_eq!(text.matches(HIDE_CURSOR).count(), 1);
+            assert!(text.ends_with(SHOW_CURSOR) && text.matches(SHOW_CURSOR).count() == 1);
+            // Some entries come faster than pictures are drawn.
+            assert!((2..40).contains(&text.matches(BEGIN).count()), "{}", text.matches(BEGIN).count());
+        }
+    }
+
+    #[test]
+    fn quiet_is_quiet() {
+        let mut stream = Vec::new();
+        let entries = fixture::journal(Ending::Aborted);
+        let Some(Entry { event: Event::Started(started), .. }) = entries.first() else { panic!("no start") };
+        let mut live = Live::on(&mut stream, &started.experiment, LiveTarget::Quiet);
+        for entry in &entries {
+            live.entry(entry);
+            live.tick(entry.at);
+        }
+        live.finish();
+        assert_eq!(stream, b"");
     }
 
     #[test]

@@ -10,7 +10,13 @@ use crate::run::journal::RunState;
 
 /// The links of a run.
 pub(super) fn links(run: &Collected, objectives: &[ObjectiveRow], faults: &[FaultReport]) -> Vec<Link> {
-    vec![steady(run, objectives), bite(run, faults), hypothesis(objectives), undo(faults), recovery(run, objectives)]
+    vec![
+        steady(run, objectives),
+        bite(run, faults),
+        hypothesis(objectives),
+        undo(run, faults),
+        recovery(run, objectives),
+    ]
 }
 
 fn link(name: &str, state: LinkState, detail: impl Into<String>) -> Link {
@@ -107,8 +113,11 @@ fn hypothesis(objectives: &[ObjectiveRow]) -> Link {
     link("hypothesis", state, detail)
 }
 
-fn undo(faults: &[FaultReport]) -> Link {
+fn undo(run: &Collected, faults: &[FaultReport]) -> Link {
     let name = "undo verified";
+    if let Some(what) = run.left_behind.first() {
+        return link(name, LinkState::Broken, format!("left behind: {what}"));
+    }
     let mut undone = 0;
     for fault in faults {
         match fault.progress {

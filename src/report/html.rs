@@ -204,8 +204,10 @@ mod tests {
     }
 
     #[test]
-    fn the_page_of_a_held_run() {
-        insta::assert_snapshot!("html-held", render(&fixture::report(Ending::Held)));
+    fn every_ending() {
+        for ending in Ending::ALL {
+            insta::assert_snapshot!(format!("html-{}", ending.name()), render(&fixture::thin_report(ending)));
+        }
     }
 
     #[test]

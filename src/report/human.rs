@@ -110,15 +110,9 @@ impl Page {
             for verdict in
                 row.phases.iter().filter(|verdict| verdict.verdict != crate::hypothesis::verdict::Verdict::Held)
             {
-                let line = format!(
-                    "{}, {}: {}: {} ({} bad of {})",
-                    row.description,
-                    notation::phase(verdict.phase),
-                    notation::verdict(verdict.verdict),
-                    verdict.because,
-                    notation::count(verdict.bad),
-                    notation::count(verdict.events),
-                );
+                let phase = notation::phase(verdict.phase);
+                let word = notation::verdict(verdict.verdict);
+                let line = format!("{}, {phase}: {word}: {}", row.description, verdict.because);
                 out.push_str(&self.paragraph(4, &line, Ink::Faint));
             }
         }

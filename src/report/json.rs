@@ -36,6 +36,13 @@ mod tests {
     }
 
     #[test]
+    fn every_ending() {
+        for ending in Ending::ALL {
+            insta::assert_snapshot!(format!("json-{}", ending.name()), render(&fixture::thin_report(ending)).unwrap());
+        }
+    }
+
+    #[test]
     fn every_report_fits_the_schema_and_reads_back() {
         let validator = jsonschema::validator_for(schema().as_value()).unwrap();
         for ending in Ending::ALL {

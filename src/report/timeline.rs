@@ -5,6 +5,7 @@ use faultline_agent::plan::Bite;
 
 use super::model::{Moment, MomentKind};
 use super::notation;
+use crate::hypothesis::verdict::{ObjectiveVerdict, Verdict};
 use crate::run::journal::{Entry, Event, RunState};
 
 /// Everything that happened but the samples, in order. Evidence is told of when it changes.
@@ -107,11 +108,7 @@ impl Words {
             Event::Recovered { after } => {
                 (MomentKind::Verdict, format!("steady again {} after the undo", notation::seconds(*after)))
             }
-            Event::Judged { objectives } => {
-                let count = objectives.len();
-                let plural = if count == 1 { "" } else { "s" };
-                (MomentKind::Verdict, format!("{count} verdict{plural} of objectives"))
-            }
+            Event::Judged { objectives } => (MomentKind::Verdict, judged(objectives)),
             Event::Finished { verdict, because } => {
                 (MomentKind::Verdict, format!("{}: {because}", notation::run_verdict(*verdict)))
             }
@@ -124,4 +121,16 @@ impl Words {
         let known = self.faults.iter().find(|(id, ..)| id == fault);
         known.map_or_else(|| format!("fault {fault}"), |(_, name, _)| name.clone())
     }
+}
+
+/// How many objectives got which verdict: `judged: 11 held, 1 violated`.
+fn judged(objectives: &[ObjectiveVerdict]) -> String {
+    let count = |verdict: Verdict| {
+        let count = objectives.iter().filter(|objective| objective.verdict == verdict).count();
+        (count > 0).then(|| format!("{count} {}", notation::verdict(verdict)))
+    };
+    let counts =
+        [Verdict::Held, Verdict::Violated, Verdict::Inconclusive, Verdict::NoData].into_iter().filter_map(count);
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    if counts.is_empty() { "no objective was judged".into() } else { format!("objectives by phase: {counts}") }
 }

@@ -67,8 +67,7 @@ fn cell(found: &PhaseVerdict) -> Markup {
         (verdict_pill(found.verdict))
         span.measured { (one_line(&found.measured_text)) }
         small {
-            @if found.verdict != Verdict::Held { (one_line(&found.because)) " · " }
-            (notation::count(found.bad)) " bad of " (notation::count(found.events)) " · may err in " (notation::number(found.error_rate * 100.0)) "%"
+            (one_line(&found.because)) " · may err in " (notation::number(found.error_rate * 100.0)) "%"
         }
     }
 }
