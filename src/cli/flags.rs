@@ -79,7 +79,6 @@ impl Global {
         };
         let log = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
-            .with_ansi(self.colour_on_stderr())
             .with_target(self.verbose > 1)
             .without_time()
             .with_env_filter(filter);
