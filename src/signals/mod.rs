@@ -8,6 +8,7 @@
 pub(crate) mod command;
 pub(crate) mod exchange;
 mod exec;
+mod host;
 mod http;
 mod open_loop;
 pub mod pace;
@@ -17,6 +18,7 @@ mod tcp;
 #[cfg(test)]
 mod test_server;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,21 +26,31 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+pub use self::host::Subject;
 use self::pace::{Lateness, Schedule};
 use self::sample::{Reading, Sample};
 use crate::experiment::document::Signal;
 
 /// What a source must know of its run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SignalContext {
     /// When the run began: samples count seconds from here.
     pub epoch: Instant,
+    /// Whom each `host` signal with a target (`of`) reads, by the signal's name.
+    pub subjects: BTreeMap<String, Subject>,
+}
+
+impl std::fmt::Debug for SignalContext {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let subjects: Vec<_> = self.subjects.keys().collect();
+        formatter.debug_struct("SignalContext").field("epoch", &self.epoch).field("subjects", &subjects).finish()
+    }
 }
 
 impl SignalContext {
-    /// The context of a run that began at `epoch`.
+    /// The context of a run that began at `epoch` and whose `host` signals read the host itself.
     pub fn new(epoch: Instant) -> Self {
-        Self { epoch }
+        Self { epoch, subjects: BTreeMap::new() }
     }
 }
 
@@ -67,6 +79,7 @@ enum Kind {
     Tcp(tcp::TcpProber),
     Prometheus(prometheus::PrometheusReader),
     Exec(exec::CommandProber),
+    Host(host::KernelReader),
 }
 
 /// Checks a signal and makes it ready. Nothing is sent yet.
@@ -79,7 +92,7 @@ pub fn build(name: &str, signal: &Signal, context: &SignalContext) -> Result<Sou
         Signal::Tcp(signal) => tcp::TcpProber::new(signal).map(Kind::Tcp),
         Signal::Prometheus(signal) => prometheus::PrometheusReader::new(signal).map(Kind::Prometheus),
         Signal::Exec(signal) => exec::CommandProber::new(signal).map(Kind::Exec),
-        Signal::Host(_) => Err("the kernel of the host cannot be read yet".to_owned()),
+        Signal::Host(signal) => host::KernelReader::new(signal, context.subjects.get(name)).map(Kind::Host),
     };
     let kind = kind.map_err(|reason| SignalError { signal: name.into(), reason })?;
     Ok(Source { name: name.into(), epoch: context.epoch, lateness: Arc::default(), kind })
@@ -138,6 +151,10 @@ impl Source {
                 }
                 Kind::Exec(prober) => {
                     open_loop::run(schedule(prober.interval), exec::LIMIT, output, Arc::new(prober)).await
+                }
+                Kind::Host(reader) => {
+                    let schedule = schedule(reader.interval);
+                    reader.run(schedule, output).await
                 }
                 Kind::Prometheus(reader) => {
                     let schedule = schedule(reader.interval);
