@@ -6,6 +6,7 @@ use crate::experiment::document::{ExecReading, Objective, Reference, Resource, S
 use crate::signals::sample::Reading;
 
 use super::error::JudgeError;
+use super::tally::rounded;
 
 /// One bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -126,7 +127,10 @@ impl Bound {
     pub(super) fn meaning(self, reading: &Reading) -> Meaning {
         let meaning = match (self, reading) {
             (Self::Latency { below, .. }, Reading::Request { latency, failure }) if *latency >= 0.0 => {
-                Meaning::Events { bad: f64::from(u8::from(failure.is_some() || *latency >= below)), total: 1.0 }
+                Meaning::Events {
+                    bad: f64::from(u8::from(failure.is_some() || rounded(*latency) >= below)),
+                    total: 1.0,
+                }
             }
             (Self::Errors { .. } | Self::Rate { .. } | Self::Share { .. }, Reading::Request { failure, .. }) => {
                 Meaning::Events { bad: f64::from(u8::from(failure.is_some())), total: 1.0 }
@@ -139,8 +143,8 @@ impl Bound {
             (Self::Saturation { resource, .. }, Reading::Host { saturation, .. }) => saturation
                 .iter()
                 .find(|(found, _)| *found == resource)
-                .map_or(Meaning::Missing, |(_, used)| Meaning::Number(*used)),
-            (Self::Value { .. }, Reading::Value { value }) => Meaning::Number(*value),
+                .map_or(Meaning::Missing, |(_, used)| Meaning::Number(rounded(*used))),
+            (Self::Value { .. }, Reading::Value { value }) => Meaning::Number(rounded(*value)),
             _ => Meaning::Missing,
         };
         match meaning {

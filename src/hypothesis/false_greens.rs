@@ -14,13 +14,13 @@ use crate::signals::sample::{Reading, Sample};
 /// A run in which nothing went wrong; each test breaks one link of it.
 fn sound() -> RunFacts {
     RunFacts {
-        left_behind: None,
         faults: vec![fault(Injection::Injected { bite: Bite::Yes, undo_verified: true })],
         steady_before: true,
         refused: None,
         aborted: None,
         interrupted: None,
         recovered: Some(8.0),
+        left_behind: None,
     }
 }
 

@@ -8,14 +8,16 @@ use crate::run::journal::{Entry, Event, RunState};
 use crate::signals::sample::Sample;
 
 use super::bound::Bound;
-use super::decide::{self, Baseline, Cause, Comparison, ErrorRates, Outcome, Window};
+
+use super::decide::ErrorRates;
 use super::error::JudgeError;
 use super::guardrail::Guardrail;
-use super::phases::{ALL, Phases, share_of_restart};
+use super::phases::{ALL, Phases};
 use super::statistics::{DecisionRule, SequentialTest};
 use super::stream::Stream;
+use super::tally::rounded;
 use super::verdict::{ObjectiveVerdict, Phase, Verdict};
-use super::watch::{Sums, Watch};
+use super::watch::Watch;
 use super::words;
 
 /// Whether the system is in its steady state.
@@ -38,22 +40,14 @@ const ERROR_RATE: f64 = 0.05;
 /// nor on how often the judge was asked.
 #[derive(Debug)]
 pub struct Judge {
-    watches: Vec<Watch>,
+    pub(super) watches: Vec<Watch>,
     guardrails: Vec<Guardrail>,
-    streams: Vec<Stream>,
+    pub(super) streams: Vec<Stream>,
     by_name: BTreeMap<String, usize>,
-    phases: Phases,
-    rates: ErrorRates,
-    rule: Arc<dyn DecisionRule>,
-    now: f64,
-}
-
-/// A window that was judged, and which restart of its phase it begins with.
-struct Judged<'a> {
-    window: Window<'a>,
-    number: usize,
-    outcome: Outcome,
-    comparison: Comparison,
+    pub(super) phases: Phases,
+    pub(super) rates: ErrorRates,
+    pub(super) rule: Arc<dyn DecisionRule>,
+    pub(super) now: f64,
 }
 
 impl Judge {
@@ -119,6 +113,7 @@ impl Judge {
 
     /// A phase begins, at so many seconds since the run began. To begin `During` again takes the end of it back.
     pub fn begin(&mut self, phase: Phase, at: f64) {
+        let at = rounded(at);
         if phase == Phase::During && self.phases.span(Phase::After).is_some() {
             self.phases.forget_after();
             for watch in &mut self.watches {
@@ -131,6 +126,7 @@ impl Judge {
 
     /// A phase ends. A sample belongs to the phase in which its `at` lies, however late it comes.
     pub fn end(&mut self, phase: Phase, at: f64) {
+        let at = rounded(at);
         self.phases.end(phase, at);
         self.now = self.now.max(at);
     }
@@ -166,11 +162,12 @@ impl Judge {
         if !(sample.at.is_finite() && sample.at >= 0.0) {
             return;
         }
-        self.now = self.now.max(sample.at);
-        let settled = stream.take(sample);
+        let at = rounded(sample.at);
+        self.now = self.now.max(at);
+        let settled = stream.take(at, &sample.reading);
         for index in &stream.watches {
             if let Some(watch) = self.watches.get_mut(*index) {
-                watch.note(sample.at, &sample.reading);
+                watch.note(at, &sample.reading);
                 for (at, reading) in &settled {
                     watch.settle(&self.phases, *at, reading);
                 }
@@ -178,7 +175,7 @@ impl Judge {
         }
         for index in &stream.guards {
             if let Some(guardrail) = self.guardrails.get_mut(*index) {
-                guardrail.observe(sample.at, &sample.reading);
+                guardrail.observe(at, &sample.reading);
             }
         }
     }
@@ -243,105 +240,6 @@ impl Judge {
             }
         }
         verdicts
-    }
-
-    /// Until when every request has been answered or has failed. What started later is known only by its quick answers,
-    /// which are the good ones when a service hangs and the bad ones when it refuses.
-    fn complete_until(&self, watch: &Watch, now: f64) -> f64 {
-        let lateness = self.streams.get(watch.stream).map_or(0.0, |stream| match stream.cadence.starts {
-            Some(_) => stream.cadence.lateness,
-            None => 0.0,
-        });
-        now - lateness
-    }
-
-    fn judge<'a>(&self, watch: &'a Watch, phase: Phase, to: f64) -> Option<Judged<'a>> {
-        let stream = self.streams.get(watch.stream)?;
-        let sums = watch.sums(stream, &self.phases, phase, to)?;
-        let comparison = self.comparison(watch, stream, phase);
-        if phase != Phase::After {
-            return Some(self.judge_window(watch, stream, &sums, 0, comparison, self.rates));
-        }
-        // The longest window that shows health, and without one what the second half of the phase shows.
-        let half = (sums.to - sums.span.begin) / 2.0;
-        let mut newest = None;
-        for number in 0..sums.from_restart.len() {
-            let share = share_of_restart(u32::try_from(number).unwrap_or(u32::MAX - 2));
-            let rates = ErrorRates { harm: self.rates.harm * share, health: self.rates.health * share };
-            let judged = self.judge_window(watch, stream, &sums, number, comparison, rates);
-            if judged.outcome.verdict == Verdict::Held {
-                return Some(judged);
-            }
-            if judged.window.from - sums.span.begin <= half {
-                newest = Some(judged);
-            }
-        }
-        newest
-    }
-
-    fn judge_window<'a>(
-        &self,
-        watch: &'a Watch,
-        stream: &Stream,
-        sums: &Sums,
-        number: usize,
-        comparison: Comparison,
-        rates: ErrorRates,
-    ) -> Judged<'a> {
-        let window = watch.window(stream, sums, number);
-        let outcome = decide::decide(watch.bound, &window, comparison, rates, &*self.rule);
-        Judged { window, number, outcome, comparison }
-    }
-
-    fn comparison(&self, watch: &Watch, stream: &Stream, phase: Phase) -> Comparison {
-        if !matches!(watch.bound, Bound::Share { .. }) {
-            return Comparison::With(None);
-        }
-        if phase == Phase::Before {
-            return Comparison::Itself;
-        }
-        let sums = watch.sums(stream, &self.phases, Phase::Before, self.now);
-        Comparison::With(sums.map(|sums| Baseline::of(&watch.window(stream, &sums, 0))))
-    }
-
-    fn verdict(&self, watch: &Watch, phase: Phase, judged: &Judged<'_>) -> ObjectiveVerdict {
-        let Judged { window, number, outcome, comparison } = judged;
-        let (latencies, missing) = self
-            .streams
-            .get(watch.stream)
-            .map(|stream| watch.details(stream, &self.phases, phase, *number))
-            .unwrap_or_default();
-        let share = if phase == Phase::After { share_of_restart(u32::try_from(*number).unwrap_or(0)) } else { 1.0 };
-        let facts = words::Facts {
-            signal: &watch.objective.signal,
-            bound: watch.bound,
-            window,
-            outcome: *outcome,
-            comparison: *comparison,
-            latencies: &latencies,
-            missing: missing.as_deref(),
-            rates: ErrorRates { harm: self.rates.harm * share, health: self.rates.health * share },
-            rule: &*self.rule,
-        };
-        let words = words::explain(&facts);
-        let is_number = matches!(watch.bound, Bound::Saturation { .. } | Bound::Value { .. });
-        let error_rate = match outcome.verdict {
-            Verdict::Held | Verdict::Violated if is_number || outcome.cause == Cause::IsBaseline => 0.0,
-            Verdict::Violated => self.rates.harm,
-            _ => self.rates.health,
-        };
-        ObjectiveVerdict {
-            objective: watch.objective.clone(),
-            description: watch.description.clone(),
-            phase,
-            verdict: outcome.verdict,
-            measured: words.measured,
-            measured_text: words.measured_text,
-            events: if is_number { f64::from(window.counts.readings) } else { window.counts.total() },
-            bad: if is_number { words::outside(watch.bound, window) } else { window.counts.bad() },
-            error_rate,
-            because: words.because,
-        }
     }
 }
 

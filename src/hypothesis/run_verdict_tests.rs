@@ -66,10 +66,9 @@ fn held_only_if_every_link_is_there_in_all_combinations() {
     for faults in &faults {
         let fine = Injection::Injected { bite: Bite::Yes, undo_verified: true };
         let proven = !faults.is_empty() && faults.iter().all(|fault| *fault == fine);
-        for flags in 0..32_u32 {
+        for flags in 0..64_u32 {
             let flag = |bit: u32| flags >> bit & 1 == 1;
             let facts = RunFacts {
-                left_behind: None,
                 faults: faults
                     .iter()
                     .map(|injection| FaultFacts { name: "f".into(), injection: injection.clone() })
@@ -79,10 +78,11 @@ fn held_only_if_every_link_is_there_in_all_combinations() {
                 aborted: flag(2).then(|| "aborted".into()),
                 interrupted: flag(3).then(|| "interrupted".into()),
                 recovered: flag(4).then_some(3.0),
+                left_behind: flag(5).then(|| "a process of the service shop".into()),
             };
             for (chosen, objectives) in &judgements {
                 let (verdict, because) = run_verdict(&facts, objectives);
-                let whole = proven && flags == 0b1_0001 && *chosen == [Some(Verdict::Held); 3];
+                let whole = proven && flags == 0b01_0001 && *chosen == [Some(Verdict::Held); 3];
                 assert_eq!(verdict == RunVerdict::Held, whole, "{facts:?} {chosen:?}: {because}");
                 assert_eq!(verdict.exit_code() == 0, whole);
                 assert!(!because.is_empty());
@@ -91,7 +91,7 @@ fn held_only_if_every_link_is_there_in_all_combinations() {
             }
         }
     }
-    assert_eq!((seen, held), (91 * 32 * 125, 2));
+    assert_eq!((seen, held), (91 * 64 * 125, 2));
 }
 
 /// How bad a verdict is, in the order of precedence.
@@ -120,13 +120,13 @@ proptest! {
         choices in proptest::collection::vec(0usize..4, 3..12), worse in 0usize..12, seconds in proptest::option::of(0.0f64..60.0),
     ) {
         let facts = RunFacts {
-            left_behind: None,
             faults: vec![FaultFacts { name: "f".into(), injection: Injection::Injected { bite: Bite::Yes, undo_verified: true } }],
             steady_before: true,
             refused: None,
             aborted: None,
             interrupted: None,
             recovered: seconds,
+            left_behind: None,
         };
         let mut objectives: Vec<_> =
             choices.iter().enumerate().map(|(place, choice)| judged(place / 3, PHASES[place % 3], VERDICTS[*choice])).collect();
@@ -220,17 +220,18 @@ fn journal(failures: &[u32]) -> Vec<Entry> {
     let state = |at: f64, state: RunState| Entry { at, event: Event::State { state, because: None } };
     let mut entries = vec![Entry { at: 0.0, event: Event::Started(Box::new(started)) }, state(0.0, RunState::Steady)];
     for tick in 0..4_500_u32 {
-        let at = f64::from(tick) / 50.0;
+        // Numbers that need all of their digits, as a clock gives them.
+        let at = (f64::from(tick) + std::f64::consts::FRAC_1_PI) / 50.0;
         match tick {
             1_500 => entries.extend([state(at, RunState::Injecting), state(at, RunState::Watching)]),
             3_000 => entries.extend([state(at, RunState::Undoing), state(at, RunState::Recovering)]),
             _ => {}
         }
         let failure = failures.contains(&tick).then(|| "status 500".to_owned());
-        let reading = Reading::Request { latency: 0.01 + f64::from(tick % 7) / 1_000.0, failure };
+        let reading = Reading::Request { latency: 0.01 + f64::from(tick % 7) / 1_234.567, failure };
         entries.push(Entry { at, event: Event::Sample(Sample { signal: "checkout".into(), at, reading }) });
     }
-    entries.push(state(90.0, RunState::Judged));
+    entries.push(state(90.01, RunState::Judged));
     entries
 }
 

@@ -1,7 +1,7 @@
 //! What came from one signal, as far as it is not yet added up.
 
 use crate::experiment::document::Signal;
-use crate::signals::sample::{Reading, Sample};
+use crate::signals::sample::Reading;
 
 use super::cadence::{Beats, Cadence};
 
@@ -45,17 +45,17 @@ impl Stream {
     }
 
     /// Takes one sample in, and gives back those that are old enough to be added up.
-    pub(super) fn take(&mut self, sample: &Sample) -> Vec<(f64, Reading)> {
-        if let Reading::Missing { reason } = &sample.reading {
+    pub(super) fn take(&mut self, at: f64, reading: &Reading) -> Vec<(f64, Reading)> {
+        if let Reading::Missing { reason } = reading {
             self.missing = Some(reason.clone());
         } else {
-            self.beats.mark(sample.at, self.cadence.beat());
-            self.heard = Some(self.heard.map_or(sample.at, |heard| heard.max(sample.at)));
+            self.beats.mark(at, self.cadence.beat());
+            self.heard = Some(self.heard.map_or(at, |heard| heard.max(at)));
             self.missing = None;
         }
-        self.oldest = self.oldest.min(sample.at);
-        self.newest = self.newest.max(sample.at);
-        self.fresh.push((sample.at, sample.reading.clone()));
+        self.oldest = self.oldest.min(at);
+        self.newest = self.newest.max(at);
+        self.fresh.push((at, reading.clone()));
         let keep = KEPT.max(2.0 * self.cadence.lateness);
         // Twice as long before the first is moved, so that each sample is moved once and not looked at again and again.
         if self.newest - self.oldest <= 2.0 * keep {

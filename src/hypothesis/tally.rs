@@ -8,6 +8,24 @@ use super::bound::Meaning;
 /// One event in the fixed-point numbers in which counts are kept (Prometheus may count fractions).
 const ONE: f64 = 1e6;
 
+/// A moment, a latency or a reading as the judge takes it: to twelve significant digits. A number that went through the
+/// text of the journal may come back one unit in the last place off; here that makes no difference.
+pub(super) fn rounded(number: f64) -> f64 {
+    if number == 0.0 || !number.is_finite() {
+        return number;
+    }
+    let digits = 11.0 - number.abs().log10().floor().clamp(-290.0, 290.0);
+    #[expect(clippy::cast_possible_truncation, reason = "clamped above")]
+    let digits = digits as i32;
+    if digits >= 0 {
+        let unit = 10_f64.powi(digits);
+        (number * unit).round() / unit
+    } else {
+        let unit = 10_f64.powi(-digits);
+        (number / unit).round() * unit
+    }
+}
+
 /// Events and readings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -155,6 +173,16 @@ mod tests {
         assert_eq!(latencies.quantile(0.98), Some(0.0123));
         assert_eq!(latencies.quantile(0.99), Some(f64::INFINITY));
         assert_eq!(Latencies::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn a_unit_in_the_last_place_makes_no_difference() {
+        for number in [1.0 / 3.0, 12_345.678_9, 1e-7, -2.5, 86_400.123_456_789, 1e15, 4e-300] {
+            let once = rounded(number);
+            assert_eq!((rounded(number.next_up()), rounded(number.next_down()), rounded(once)), (once, once, once));
+            assert!((once - number).abs() <= number.abs() * 1e-11, "{number} became {once}");
+        }
+        assert_eq!(rounded(0.0), 0.0);
     }
 
     #[test]

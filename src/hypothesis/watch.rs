@@ -7,7 +7,7 @@ use super::bound::{Bound, Meaning};
 use super::decide::Window;
 use super::phases::{self, Phases, restart, restarts_until};
 use super::stream::Stream;
-use super::tally::{Counts, Latencies};
+use super::tally::{Counts, Latencies, rounded};
 use super::verdict::Phase;
 
 /// What was read from one restart of a phase to the next. Phases other than After have a single one.
@@ -25,7 +25,7 @@ impl Segment {
         self.counts.add(meaning);
         match (bound, reading) {
             (Bound::Latency { .. }, Reading::Request { latency, failure }) if meaning != Meaning::Missing => {
-                self.latencies.add(*latency, failure.is_some());
+                self.latencies.add(rounded(*latency), failure.is_some());
             }
             _ if meaning == Meaning::Missing => self.note_missing(at, why_missing(reading)),
             _ => {}

@@ -11,6 +11,8 @@ mod beta_tail;
 mod gamma_tail;
 mod planning;
 mod sequential;
+#[cfg(test)]
+mod simulation;
 
 pub use planning::{events_to_decide, seconds_to_decide};
 pub use sequential::SequentialTest;
