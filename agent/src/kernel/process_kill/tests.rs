@@ -1,3 +1,4 @@
+use super::super::process_descriptor::Motion;
 use super::super::process_descriptor::tests::Victim;
 use super::*;
 use crate::facts::{Pick, ProcessSelector, Selection};
@@ -33,7 +34,9 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 /// Ends a supervisor before its children, so that it starts no others.
 fn end_with_children(supervisor: &Victim) {
     let pid = supervisor.identity().pid;
-    let _ = ProcessDescriptor::open(supervisor.identity()).unwrap().unwrap().signal(Signal::STOP);
+    let supervisor = ProcessDescriptor::open(supervisor.identity()).unwrap().unwrap();
+    supervisor.signal(Signal::STOP).unwrap();
+    supervisor.wait_for(Motion::Stopped, Duration::from_secs(5));
     for child in processes().unwrap().iter().filter(|process| process.parent == pid) {
         if let Some(child) = ProcessDescriptor::open(child.identity).unwrap() {
             let _ = child.signal(Signal::KILL);
