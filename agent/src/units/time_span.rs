@@ -60,8 +60,18 @@ impl FromStr for TimeSpan {
         if text == "0" {
             return Ok(Self::ZERO);
         }
-        let signed: jiff::SignedDuration = text.trim().parse().map_err(|_| refuse())?;
-        let duration = Duration::try_from(signed).map_err(|_| refuse())?;
+        // jiff leaves days out of absolute durations, since those of a calendar have 23 to 25 hours; ours have 24.
+        let whole_days = text.split_once('d').and_then(|(days, rest)| Some((days.trim().parse::<u64>().ok()?, rest)));
+        let (days, rest) = whole_days.unwrap_or((0, text));
+        let shorter = match rest.trim() {
+            "" if whole_days.is_some() => Duration::ZERO,
+            rest => {
+                let signed: jiff::SignedDuration = rest.parse().map_err(|_| refuse())?;
+                Duration::try_from(signed).map_err(|_| refuse())?
+            }
+        };
+        let days = days.checked_mul(24 * 3600).map(Duration::from_secs).ok_or_else(refuse)?;
+        let duration = days.checked_add(shorter).ok_or_else(refuse)?;
         // jiff also reads ISO 8601 (`PT1S`); one notation is enough for people to learn.
         if text.starts_with(['P', 'p', '+']) || duration > LONGEST {
             return Err(refuse());
@@ -105,14 +115,16 @@ mod tests {
 
     #[test]
     fn reads_the_notations_people_write() {
-        for (text, milliseconds) in [("100ms", 100), ("1m30s", 90_000), ("2h", 7_200_000), ("0.5s", 500), ("0", 0)] {
+        for (text, milliseconds) in
+            [("100ms", 100), ("1m30s", 90_000), ("2h", 7_200_000), ("0.5s", 500), ("0", 0), ("1d", 86_400_000)]
+        {
             assert_eq!(text.parse::<TimeSpan>(), Ok(TimeSpan::from_millis(milliseconds)), "{text}");
         }
     }
 
     #[test]
     fn refuses_what_is_ambiguous_negative_or_absurd() {
-        for text in ["100", "", "-5s", "5 parsecs", "PT5S", "9999999d", "NaN"] {
+        for text in ["100", "", "-5s", "5 parsecs", "PT5S", "9999999d", "NaN", "1d-5s", "dd", "1dx"] {
             assert!(text.parse::<TimeSpan>().is_err(), "{text}");
         }
     }
