@@ -6,6 +6,7 @@
 mod sampler;
 mod schedule;
 pub(crate) mod socket;
+mod turn;
 mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -19,6 +19,7 @@ pub(crate) const MOST_PACKETS: u32 = 1 << 17;
 const RECEIVE_BUFFER: usize = 64 << 20;
 /// Messages taken from the kernel with one system call.
 const BATCH: usize = 128;
+const LEAST: usize = 8;
 /// Room for one message: 16 + 4 bytes of headers, some 100 of attributes, and the start of the packet.
 const MESSAGE_ROOM: usize = 512;
 
@@ -55,6 +56,8 @@ pub(crate) struct QueueSocket {
     number: u16,
     buffers: Box<[[u8; MESSAGE_ROOM]; BATCH]>,
     outgoing: Vec<u8>,
+    /// How many messages the next call makes room for: twice what the last one found.
+    room: usize,
 }
 
 impl std::fmt::Debug for QueueSocket {
@@ -96,7 +99,7 @@ impl QueueSocket {
         // Forced where allowed, else as much as the system grants (net.core.rmem_max).
         let _ = setsockopt(&descriptor, sockopt::RcvBuf, &RECEIVE_BUFFER);
         let _ = setsockopt(&descriptor, sockopt::RcvBufForce, &RECEIVE_BUFFER);
-        Ok(Self { netlink, number, buffers: Box::new([[0; MESSAGE_ROOM]; BATCH]), outgoing: Vec::new() })
+        Ok(Self { netlink, number, buffers: Box::new([[0; MESSAGE_ROOM]; BATCH]), outgoing: Vec::new(), room: LEAST })
     }
 
     /// The descriptor that becomes readable when packets wait.
@@ -104,11 +107,13 @@ impl QueueSocket {
         self.netlink.descriptor()
     }
 
-    /// Takes the packets that wait, up to one batch, without blocking, and tells how many messages there were.
-    pub(crate) fn receive(&mut self, mut each: impl FnMut(Packet<'_>)) -> io::Result<usize> {
+    /// Takes the packets that wait, up to one batch, without blocking, and tells whether more may wait.
+    pub(crate) fn receive(&mut self, mut each: impl FnMut(Packet<'_>)) -> io::Result<bool> {
+        let room = self.room;
         let mut parts: Vec<libc::iovec> = self
             .buffers
             .iter_mut()
+            .take(room)
             .map(|buffer| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: MESSAGE_ROOM })
             .collect();
         let mut headers: Vec<libc::mmsghdr> = parts
@@ -122,7 +127,7 @@ impl QueueSocket {
             })
             .collect();
         let descriptor = self.netlink.descriptor().as_raw_fd();
-        let count = u32::try_from(BATCH).unwrap_or(u32::MAX);
+        let count = u32::try_from(headers.len()).unwrap_or(0);
         // SAFETY: each header points to one part, each part to one buffer of its length; all outlive the call, and
         // nothing else refers to them meanwhile.
         let received = unsafe {
@@ -131,9 +136,9 @@ impl QueueSocket {
         let Ok(received) = usize::try_from(received) else {
             let error = io::Error::last_os_error();
             return match error.raw_os_error() {
-                Some(libc::EAGAIN | libc::EINTR) => Ok(0),
+                Some(libc::EAGAIN | libc::EINTR) => Ok(false),
                 // The kernel could not tell us of packets; it let them pass, and the gap in their numbers tells.
-                Some(libc::ENOBUFS) => Ok(1),
+                Some(libc::ENOBUFS) => Ok(true),
                 _ => Err(error),
             };
         };
@@ -143,7 +148,8 @@ impl QueueSocket {
                 each(packet);
             }
         }
-        Ok(received)
+        self.room = (received * 2).clamp(LEAST, BATCH);
+        Ok(received == room)
     }
 
     /// Gives all packets up to a number their verdict, with one message.

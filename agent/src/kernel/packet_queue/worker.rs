@@ -12,6 +12,7 @@ use nix::sys::time::TimeSpec;
 use super::sampler::Sampler;
 use super::schedule::{Held, Schedule, connection_of};
 use super::socket::{Packet, QueueSocket, Verdict};
+use super::turn::{self, Share};
 
 /// How many hold times are kept for the evidence.
 const KEPT_TIMES: usize = 8192;
@@ -102,8 +103,9 @@ pub(super) fn run(socket: QueueSocket, sampler: Sampler, control: &Arc<Control>)
     // Finer timers and an earlier turn on the processor; the fault works without, only less exactly.
     let _ = nix::sys::prctl::set_timerslack(1);
     let _ = rustix::process::setpriority_process(None, -10);
+    turn::take_precedence(true);
     let schedule = Schedule::new(sampler.varies());
-    let mut worker = Worker { socket, sampler, schedule, control: Arc::clone(control), newest: None };
+    let mut worker = Worker { socket, sampler, schedule, control: Arc::clone(control), share: Share::new() };
     let result = worker.hold_until_stopped();
     if let Err(error) = result {
         lock(&control.statistics).failure = Some(error.to_string());
@@ -116,7 +118,7 @@ struct Worker {
     sampler: Sampler,
     schedule: Schedule,
     control: Arc<Control>,
-    newest: Option<u32>,
+    share: Share,
 }
 
 impl Worker {
@@ -142,26 +144,25 @@ impl Worker {
             }
             self.wait()?;
             for _ in 0..BATCHES_A_TURN {
-                if self.take()? == 0 {
+                if !self.take()? {
                     break;
                 }
             }
         }
     }
 
-    /// Takes one batch of packets from the kernel.
-    fn take(&mut self) -> io::Result<usize> {
-        let Self { socket, sampler, schedule, newest, .. } = self;
+    /// Takes one batch of packets from the kernel, and tells whether more may wait.
+    fn take(&mut self) -> io::Result<bool> {
+        let Self { socket, sampler, schedule, .. } = self;
         let mut count = 0;
         let now = Instant::now();
         let even = schedule.is_even();
-        let messages = socket.receive(|Packet { id, headers }| {
+        let more = socket.receive(|Packet { id, headers }| {
             count += 1;
-            *newest = Some(id);
             schedule.hold(id, now, sampler.next(), if even { 0 } else { connection_of(headers) });
         })?;
         lock(&self.control.statistics).received += count;
-        Ok(messages)
+        Ok(more)
     }
 
     fn release_due(&mut self) -> io::Result<()> {
@@ -193,7 +194,7 @@ impl Worker {
     /// Lets all packets go, those that come meanwhile included, in their order.
     fn let_go(&mut self) -> io::Result<()> {
         loop {
-            let messages = self.take()?;
+            let more = self.take()?;
             let mut early = 0;
             let mut released = Vec::new();
             while let Some(held) = self.schedule.release_early() {
@@ -202,13 +203,14 @@ impl Worker {
             }
             self.socket.decide(released)?;
             lock(&self.control.statistics).early += early;
-            if messages == 0 {
+            if !more {
                 return Ok(());
             }
         }
     }
 
-    fn wait(&self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
+        let begin = Instant::now();
         let mut watched = [
             PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.control.wake.as_fd(), PollFlags::POLLIN),
@@ -218,6 +220,7 @@ impl Worker {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
+        self.share.waited(begin);
         if watched[1].any().unwrap_or(false) {
             self.control.wake.read()?;
         }

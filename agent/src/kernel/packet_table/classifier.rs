@@ -119,7 +119,7 @@ impl Work {
     fn let_all_pass(&mut self) {
         let Some(Opening { socket, .. }) = &mut self.opening else { return };
         let mut waiting = Vec::new();
-        let _ = socket.receive(|packet| waiting.push((packet.id, Verdict::Accept)));
+        while socket.receive(|packet| waiting.push((packet.id, Verdict::Accept))).unwrap_or(false) {}
         let _ = socket.decide(waiting);
     }
 

@@ -148,7 +148,7 @@ fn prepare(
     };
     let mut table = OwnedTable::open(name).map_err(|error| Refused("socket(NETLINK_NETFILTER)", error.into()))?;
     let priority = table.free_priority(FIRST_PRIORITY).map_err(|refusal| Refused("list chains", refusal))?;
-    let hooks = rules::hooks(selection);
+    let hooks = rules::hooks(selection, decision);
     let mut requests = vec![object::table(name)];
     requests.extend(set_requests(name, selection, addresses));
     requests.extend(hooks.iter().map(|hook| object::chain(name, *hook, priority)));

@@ -6,7 +6,7 @@ use crate::kernel::control_traffic::MARK;
 use crate::kernel::nftables::expression::{self, Base, Meta, REGISTER, Reject, Verdict};
 use crate::kernel::nftables::object::Hook;
 use crate::kernel::raw_netlink::Attributes;
-use crate::plan::step::{Direction, PacketOwner, PacketSelection};
+use crate::plan::step::{PacketOwner, PacketSelection};
 
 /// What becomes of a selected packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +29,24 @@ pub(super) fn rules(
     dialect: Dialect,
 ) -> Vec<(Hook, Vec<Attributes>)> {
     let mut rules = Vec::new();
-    for hook in hooks(selection) {
+    for hook in hooks(selection, decision) {
         rules.extend(exemptions(hook, selection, decision, dialect).into_iter().map(|rule| (hook, rule)));
-        if hook == Hook::Input && matches!(decision, Decision::Queue(_)) && selection.direction == Direction::Both {
-            // A packet over loopback passes both hooks; what was held on its way out is not held again on its way in.
-            let known = owners.iter().filter(|owner| !matches!(owner, Owner::Cgroup { .. } | Owner::Opening { .. }));
-            for (mut rule, _) in known.flat_map(|owner| matches(selection, View::Egress, hook, *owner, false)) {
-                rule.splice(0..0, interface(Meta::InInterface, "lo"));
-                rule.push(expression::verdict(Verdict::Accept));
+        let queued = matches!(decision, Decision::Queue(_)) && selection.direction.has_egress() && selection.loopback;
+        // What leaves over loopback is held as it arrives: by then it does not count any more against what its socket
+        // may have on the way (TCP small queues), and a packet that leaves and arrives is held once. The socket that a
+        // packet shows as it arrives is the receiver's, so cgroups are matched as it leaves.
+        let late =
+            owners.iter().filter(|owner| queued && !matches!(owner, Owner::Cgroup { .. } | Owner::Opening { .. }));
+        if hook == Hook::Input || hook == Hook::Output {
+            let key = if hook == Hook::Input { Meta::InInterface } else { Meta::OutInterface };
+            for (mut rule, protocol) in late.flat_map(|owner| matches(selection, View::Egress, hook, *owner, false)) {
+                rule.splice(0..0, interface(key, "lo"));
+                if hook == Hook::Input {
+                    rule.push(expression::counter());
+                    rule.extend(decide(decision, protocol, dialect));
+                } else {
+                    rule.push(expression::verdict(Verdict::Accept));
+                }
                 rules.push((hook, rule));
             }
         }
@@ -63,12 +73,12 @@ pub(super) fn rules(
 }
 
 /// The hooks at which a selection's packets pass. Forwarded packets are nobody's here but the whole host's.
-pub(super) fn hooks(selection: &PacketSelection) -> Vec<Hook> {
+pub(super) fn hooks(selection: &PacketSelection, decision: Decision) -> Vec<Hook> {
     let mut hooks = Vec::new();
     if selection.direction.has_egress() {
         hooks.push(Hook::Output);
     }
-    if selection.direction.has_ingress() {
+    if selection.direction.has_ingress() || (selection.loopback && matches!(decision, Decision::Queue(_))) {
         hooks.push(Hook::Input);
     }
     if selection.owner == PacketOwner::Everyone {
@@ -80,6 +90,7 @@ pub(super) fn hooks(selection: &PacketSelection) -> Vec<Hook> {
 fn views(hook: Hook, selection: &PacketSelection) -> Vec<View> {
     match hook {
         Hook::Output => vec![View::Egress],
+        Hook::Input if !selection.direction.has_ingress() => Vec::new(),
         Hook::Input => vec![View::Ingress],
         Hook::Forward => {
             [(selection.direction.has_egress(), View::Egress), (selection.direction.has_ingress(), View::Ingress)]
