@@ -91,7 +91,7 @@ pub fn from_text(name: &str, text: &str, set: &[Setting]) -> Result<Vec<Loaded>,
         let empty = read::ReadError {
             message: "there is no document in it".into(),
             place: super::yaml::Place::default(),
-            hint: Some("`faultline demo --print` shows a complete one".into()),
+            hint: Some("`faultline demo --show` shows a complete one".into()),
         };
         return wrong(vec![unread(empty)], sources);
     }

@@ -10,7 +10,7 @@ pub struct ByteRate(Bytes);
 
 const EXPECTED: &str = "a number of bytes a second, such as 100MiB/s";
 
-unit!(ByteRate, "ByteRate", EXPECTED, r"^[0-9]+(\.[0-9]+)? ?([KMGTP]i?)?B?/s$");
+unit!(ByteRate, "ByteRate", EXPECTED, { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?([KMGTPkmgtp][Ii]?)?[Bb]?/s$" });
 
 impl ByteRate {
     /// So many a second; `None` for none at all.

@@ -9,7 +9,7 @@ pub struct Bytes(u64);
 
 const EXPECTED: &str = "a number of bytes, such as 4096, 512MiB or 20GB";
 
-unit!(Bytes, "Bytes", EXPECTED, r"^[0-9]+(\.[0-9]+)? ?([KMGTP]i?)?B?$");
+unit!(Bytes, "Bytes", EXPECTED, { "type": ["string", "integer"], "pattern": r"^[0-9]+(\.[0-9]+)? ?([KMGTPkmgtp][Ii]?)?[Bb]?$", "minimum": 0 });
 
 const SUFFIXES: [(&str, u64); 10] = [
     ("PiB", 1 << 50),

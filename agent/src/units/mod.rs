@@ -31,7 +31,7 @@ impl UnitError {
 
 /// Writes the conversions that all units share: serde by way of the printed notation, and the JSON Schema.
 macro_rules! unit {
-    ($unit:ident, $schema_name:literal, $description:expr, $pattern:literal) => {
+    ($unit:ident, $schema_name:literal, $description:expr, $schema:tt) => {
         impl serde::Serialize for $unit {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -68,11 +68,9 @@ macro_rules! unit {
                 $schema_name.into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({
-                    "type": ["string", "number"],
-                    "description": $description,
-                    "pattern": $pattern,
-                })
+                let mut schema = schemars::json_schema!($schema);
+                schema.insert("description".into(), $description.into());
+                schema
             }
         }
     };

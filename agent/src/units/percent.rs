@@ -9,7 +9,7 @@ pub struct Percent(f64);
 
 const EXPECTED: &str = "a percentage from 0% to 100%, such as 50% or 0.1%";
 
-unit!(Percent, "Percent", EXPECTED, r"^[0-9]+(\.[0-9]+)?%?$");
+unit!(Percent, "Percent", EXPECTED, { "type": ["string", "number"], "pattern": r"^[0-9]+(\.[0-9]+)?%?$", "minimum": 0, "maximum": 100 });
 
 impl Percent {
     /// Nothing of it.

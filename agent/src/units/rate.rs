@@ -10,7 +10,7 @@ pub struct Rate(f64);
 
 const EXPECTED: &str = "a rate with its unit of time, such as 50/s or 600/m (up to 1000000/s)";
 
-unit!(Rate, "Rate", EXPECTED, r"^[0-9]+(\.[0-9]+)?/(s|m|h)$");
+unit!(Rate, "Rate", EXPECTED, { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/(s|m|h)$" });
 
 impl Rate {
     /// So many a second; `None` outside the range.

@@ -13,7 +13,7 @@ pub struct TimeSpan(Duration);
 const EXPECTED: &str = "a duration with its unit, such as 100ms, 30s or 1m30s (up to 366 days)";
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-unit!(TimeSpan, "Duration", EXPECTED, r"^(0|([0-9.]+ ?(ns|us|µs|ms|s|m|h|d) ?)+)$");
+unit!(TimeSpan, "Duration", EXPECTED, { "type": ["string", "integer"], "pattern": r"^(0|([0-9.]+ ?(ns|us|µs|ms|s|m|h|d) ?)+)$", "minimum": 0, "maximum": 0 });
 
 impl TimeSpan {
     /// No time at all.

@@ -62,6 +62,7 @@ pub enum Kind {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// The experiment's name: lower-case letters, digits and dashes, at most 63.
+    #[schemars(extend("pattern" = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"))]
     pub name: String,
     /// Labels, to select by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -86,6 +87,7 @@ pub struct Spec {
     /// Where samples come from.
     pub signals: BTreeMap<String, Signal>,
     /// What must hold before, during and again after the fault.
+    #[schemars(length(min = 1))]
     pub steady_state: Vec<Objective>,
     /// Bounds whose breach aborts the run and undoes everything at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -94,6 +96,7 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub targets: BTreeMap<String, Target>,
     /// What is done, in order.
+    #[schemars(length(min = 2))]
     pub method: Vec<MethodStep>,
     /// How soon everything must be steady again.
     #[serde(default)]

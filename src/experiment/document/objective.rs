@@ -7,6 +7,13 @@ use super::TrafficFloor;
 /// One bound on one golden signal. Exactly one of `latency`, `errors`, `traffic`, `saturation` and `value` is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["latency"] },
+    { "required": ["errors"] },
+    { "required": ["traffic"] },
+    { "required": ["saturation"] },
+    { "required": ["value"] },
+]))]
 pub struct Objective {
     /// The signal that it bounds.
     pub signal: String,
@@ -32,6 +39,7 @@ pub struct Objective {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LatencyBound {
     /// Which quantile, above 0 and below 1: 0.99 is the 99th percentile.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub quantile: f64,
     /// The time below which it stays. A failed request counts as slower than any bound.
     pub below: TimeSpan,

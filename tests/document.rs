@@ -1,0 +1,147 @@
+//! The document's schema is current and means what the reader means; every experiment of this repository and every
+//! example of the catalogue can be used.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests count as no tests to clippy")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use faultline::experiment::load;
+use faultline::experiment::schema;
+use faultline_agent::fault::{AnyFault, CATALOGUE};
+use serde_json::Value;
+
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/experiment.schema.json");
+
+fn validator() -> jsonschema::Validator {
+    jsonschema::draft202012::new(&schema::experiment()).unwrap()
+}
+
+/// What is wrong with a document by the schema, `path: message` each.
+fn against_the_schema(text: &str) -> Vec<String> {
+    let value: Value = serde_saphyr::from_str(text).unwrap();
+    validator().iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+fn experiments() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+const GOOD: &str = r#"
+apiVersion: faultline.dev/v1
+kind: Experiment
+metadata: { name: good, labels: { version: "1.10" } }
+spec:
+  hypothesis: It holds.
+  services:
+    shop: { run: [shop, --fast], ready: { tcp: "127.0.0.1:80", within: 5s }, restart: { after: 500ms } }
+  signals:
+    shop: { http: { url: "http://127.0.0.1:8080/", rate: 50/s, expectStatus: [200, 300-399] } }
+    command: { exec: { run: [check], read: number } }
+    host: { host: { of: main } }
+  steadyState:
+    - { signal: shop, errors: { below: 5% } }
+    - { signal: shop, traffic: { atLeast: 80%, of: baseline } }
+    - { signal: command, value: { below: 2.5 } }
+    - { signal: host, saturation: { resource: cpu-pressure, below: 50 } }
+  guardrails:
+    - { signal: shop, latency: { quantile: 0.5, below: 1s } }
+  targets:
+    main: { service: shop, pick: { percent: 50, atMost: 2 } }
+  method:
+    - observe: 30s
+    - inject: { fault: { process-pause: {} }, on: main, for: 30s }
+  recovery: { within: 1m30s }
+  seed: 7
+"#;
+
+#[test]
+fn the_schema_in_the_repository_is_current() {
+    let current = serde_json::to_string_pretty(&schema::experiment()).unwrap() + "\n";
+    let committed = fs::read_to_string(SCHEMA).unwrap();
+    assert!(
+        committed == current,
+        "the document has changed: `cargo run -- schema > experiments/experiment.schema.json`, and look at the diff"
+    );
+}
+
+#[test]
+fn the_schema_takes_what_the_reader_takes() {
+    assert_eq!(against_the_schema(GOOD), Vec::<String>::new());
+    let loaded = load::from_text("good.yaml", GOOD, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
+    let written = serde_json::to_value(&loaded[0].experiment).unwrap();
+    let errors: Vec<String> = validator().iter_errors(&written).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new(), "what is written back");
+}
+
+#[test]
+fn the_schema_refuses_what_the_reader_refuses() {
+    for (from, to) in [
+        ("hypothesis: It holds.", "hypotheses: It holds."),
+        ("kind: Experiment", "kind: Experimint"),
+        ("faultline.dev/v1", "faultline.dev/v2"),
+        ("name: good", "name: Good Name"),
+        ("rate: 50/s", "rate: 50"),
+        ("within: 5s", "within: 5 parsecs"),
+        ("below: 5%", "below: five"),
+        ("atLeast: 80%", "atLeast: 80"),
+        ("quantile: 0.5", "quantile: 50"),
+        ("errors: { below: 5% } }", "errors: { below: 5% }, value: { below: 1 } }"),
+        ("signal: shop, errors: { below: 5% }", "signal: shop"),
+        ("resource: cpu-pressure", "resource: cpus"),
+        ("process-pause", "process-pausing"),
+        ("expectStatus: [200, 300-399]", "expectStatus: [20]"),
+        ("- observe: 30s", "- wait: 30s"),
+        ("seed: 7", "seed: -7"),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        let wrong = GOOD.replacen(from, to, 1);
+        assert!(!against_the_schema(&wrong).is_empty(), "the schema takes {to}");
+        assert!(load::from_text("wrong.yaml", &wrong, &[]).is_err(), "the reader takes {to}");
+    }
+}
+
+#[test]
+fn every_example_of_the_catalogue_can_be_used() {
+    for entry in CATALOGUE {
+        let fault: AnyFault = serde_saphyr::from_str(entry.example)
+            .unwrap_or_else(|error| panic!("the example of {}: {error}\n{}", entry.name, entry.example));
+        assert_eq!(fault.name(), entry.name);
+        fault.check().unwrap_or_else(|error| panic!("the example of {}: {error}", entry.name));
+        let indented = entry.example.trim_end().replace('\n', "\n            ");
+        let text = GOOD.replace(
+            "{ fault: { process-pause: {} }, on: main, for: 30s }",
+            &format!("\n        on: main\n        for: 30s\n        fault:\n            {indented}"),
+        );
+        assert_eq!(against_the_schema(&text), Vec::<String>::new(), "{}", entry.name);
+        load::from_text("example.yaml", &text, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
+    }
+}
+
+#[test]
+fn every_experiment_of_this_repository_can_be_used() {
+    let files = experiments();
+    if files.is_empty() {
+        println!("skipped: there is no experiment here yet");
+    }
+    for file in files {
+        let name = file.display();
+        let loaded = load::load(&file, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
+        for one in &loaded {
+            assert!(one.warnings.is_empty(), "{name}:\n{}", one.render_warnings(false));
+            let value = serde_json::to_value(&one.experiment).unwrap();
+            assert!(validator().is_valid(&value), "{name}");
+        }
+        if loaded.len() == 1 {
+            let text = fs::read_to_string(&file).unwrap();
+            assert_eq!(against_the_schema(&text), Vec::<String>::new(), "{name}");
+        }
+    }
+}
