@@ -96,8 +96,10 @@ fn refused(document: impl AsRef<[u8]>) -> String {
     let check = room.run(&["check", "x.yaml"]);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert_eq!((check.code, check.stdout.as_str()), (2, ""), "{}", check.stderr);
-    let plan = room.run(&["plan", "x.yaml"]);
-    assert_eq!((plan.code, plan.stderr.trim_end()), (2, check.stderr.trim_end()), "plan says the same");
+    for command in [&["plan", "x.yaml"][..], &["run", "x.yaml"], &["run", "--dry-run", "x.yaml"]] {
+        let ended = room.run(command);
+        assert_eq!((ended.code, ended.stderr.trim_end()), (2, check.stderr.trim_end()), "{command:?} says the same");
+    }
     assert_eq!(room.contents(), ["x.yaml"], "nothing is made");
     check.stderr
 }
@@ -202,6 +204,14 @@ fn a_target_that_nobody_is() {
 }
 
 #[test]
+fn a_run_on_nobody_is_refused_before_anything_is_injected() {
+    let room = Room::with(GOOD.as_bytes());
+    let dry = room.run(&["run", "--dry-run", "x.yaml", "--seed", "1"]);
+    assert_eq!(dry.code, 3, "{}", dry.stderr);
+    assert_eq!(room.contents(), ["x.yaml"]);
+}
+
+#[test]
 fn warnings_fail_only_when_told() {
     let room = Room::with(with("below: 5%", "below: 0.1%").as_bytes());
     let lenient = room.run(&["check", "x.yaml"]);
@@ -238,10 +248,10 @@ fn a_state_folder_that_cannot_be_used() {
     fs::set_permissions(room.path().join("open"), fs::Permissions::from_mode(0o777)).unwrap();
     let mut told = String::new();
     for state in ["file", "file/below", "open", "/proc/faultline"] {
-        for command in ["recover", "halt"] {
-            let ended = room.run(&["--state", state, command]);
-            assert_eq!((ended.code, ended.stdout.as_str()), (3, ""), "{state}");
-            if command == "recover" {
+        for command in [&["recover"][..], &["halt"], &["run", "x.yaml"]] {
+            let ended = room.run(&[&["--state", state], command].concat());
+            assert_eq!((ended.code, ended.stdout.as_str()), (3, ""), "{state} {command:?}: {}", ended.stderr);
+            if command == ["recover"] {
                 told += &format!("## {state}\n{}\n", ended.stderr);
             }
         }
@@ -265,13 +275,18 @@ fn a_full_disk_for_the_state() {
     let program = assert_cmd::cargo::cargo_bin!("faultline");
     // A mount namespace of its own, gone with its process: nothing has to be unmounted.
     let script = "mount -t tmpfs -o size=16k,mode=700 none full && mkdir -m 700 full/state full/state/faults full/state/runs \
-                  && (head -c 1000000 /dev/zero > full/rest 2>/dev/null; true) && exec \"$0\" --state full/state recover";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", script]).arg(program);
-    room.ready(&mut command);
-    let ended = room.end(command);
-    assert_eq!(ended.code, 3, "{}", ended.stderr);
-    insta::assert_snapshot!("full_disk", ended.stderr);
+                  && (head -c 1000000 /dev/zero > full/rest 2>/dev/null; true) && exec \"$0\" --state full/state \"$@\"";
+    let on_a_full_disk = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script]).arg(program).args(arguments);
+        room.ready(&mut command);
+        room.end(command)
+    };
+    let recover = on_a_full_disk(&["recover"]);
+    let run = on_a_full_disk(&["run", "x.yaml"]);
+    assert_eq!((recover.code, run.code), (3, 3), "{}{}", recover.stderr, run.stderr);
+    assert_eq!(recover.stderr, run.stderr);
+    insta::assert_snapshot!("full_disk", recover.stderr);
     assert_eq!(fs::read_dir(room.path().join("full")).unwrap().count(), 0, "the mount is gone");
 }
 
@@ -296,10 +311,10 @@ fn an_ordinary_user_without_rights() {
     };
     assert_eq!(as_nobody(&["check", "x.yaml"]).code, 0, "checking needs no rights");
     let mut told = String::new();
-    for command in ["list", "recover", "halt"] {
-        let ended = as_nobody(&[command]);
-        assert_eq!((ended.code, ended.stdout.as_str()), (3, ""), "{command}");
-        told += &format!("## {command}\n{}\n", ended.stderr);
+    for command in [&["list"][..], &["recover"], &["halt"], &["run", "x.yaml"]] {
+        let ended = as_nobody(command);
+        assert_eq!((ended.code, ended.stdout.as_str()), (3, ""), "{command:?}");
+        told += &format!("## {}\n{}\n", command[0], ended.stderr);
     }
     insta::assert_snapshot!("no_rights", told);
     assert_eq!(fs::read_dir(room.path().join("state")).unwrap().count(), 0);

@@ -37,9 +37,9 @@ fn the_catalogue() {
     let all: Value = serde_json::from_str(&faultline(&["faults", "--json"], folder.path())).unwrap();
     for (entry, described) in CATALOGUE.iter().zip(all.as_array().unwrap()) {
         assert_eq!(described["name"], entry.name);
-        let properties = described["schema"]["properties"].as_object().unwrap();
+        let properties = described["schema"]["properties"].as_object().into_iter().flatten().map(|(name, _)| name);
         let parameters = described["parameters"].as_array().unwrap();
-        for name in properties.keys() {
+        for name in properties {
             let parameter = parameters.iter().find(|parameter| parameter["name"] == name.as_str());
             let parameter = parameter.unwrap_or_else(|| panic!("{} does not describe {name}", entry.name));
             assert_ne!(parameter["form"], "", "{} {name}", entry.name);
@@ -99,6 +99,9 @@ fn a_plan_names_targets_steps_and_undo_and_touches_nothing() {
     let mut sleeper = Command::new("sleep").args(["1000", &marker.to_string()]).stdout(Stdio::null()).spawn().unwrap();
     let text = PLANNED.replace("^sleep PID ", &format!("^sleep 1000 {marker}$"));
     std::fs::write(folder.path().join("x.yaml"), &text).unwrap();
+    while !state_of(sleeper.id()).contains("sleeping") {
+        std::thread::yield_now();
+    }
     let before = state_of(sleeper.id());
     let plan = faultline(&["plan", "x.yaml"], folder.path());
     let json: Value = serde_json::from_str(&faultline(&["plan", "--json", "x.yaml"], folder.path())).unwrap();

@@ -52,7 +52,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let mut checked = Vec::new();
     let mut text = String::new();
     for file in &arguments.files {
-        let name = file.display().to_string();
+        let name = load::name_of(file);
         let (experiments, findings, told) = match load::load(file, &arguments.set) {
             Ok(loaded) => {
                 let warnings: Vec<Diagnostic> = loaded.iter().flat_map(|one| one.warnings.clone()).collect();

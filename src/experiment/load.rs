@@ -127,9 +127,17 @@ pub fn from_text(name: &str, text: &str, set: &[Setting]) -> Result<Vec<Loaded>,
     if diagnostics.is_empty() { Ok(loaded) } else { wrong(diagnostics, sources) }
 }
 
+/// A path as it is named in messages.
+pub fn name_of(path: &Path) -> String {
+    if is_stdin(path) { "standard input".into() } else { path.display().to_string() }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 fn read_text(path: &Path) -> Result<(String, String), LoadError> {
-    let stdin = path == Path::new("-");
-    let name = if stdin { "standard input".to_owned() } else { path.display().to_string() };
+    let (stdin, name) = (is_stdin(path), name_of(path));
     let unreadable =
         |source: io::Error, hint: &str| LoadError::Unreadable { file: name.clone(), source, hint: hint.into() };
     let mut bytes = Vec::new();

@@ -75,6 +75,8 @@ impl JsonSchema for StatusRange {
         schemars::json_schema!({
             "type": ["string", "integer"],
             "description": "An HTTP status (200) or a range of them (200-299).",
+            "minimum": 100,
+            "maximum": 599,
             "pattern": "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$",
         })
     }

@@ -209,6 +209,7 @@ fn in_words(error: &serde_saphyr::Error) -> (String, Option<&'static str>) {
         | Yaml::AliasExpansionLimitExceeded { .. } => {
             ("this goes beyond a limit: its aliases expand to too much".into(), Some(LIMITS))
         }
+        Yaml::AliasError { error, .. } => in_words(error),
         Yaml::RecursiveReferencesRequireWeakTypes { .. } => ("this alias stands inside its own anchor".into(), None),
         other => {
             // The place is shown beside the message; serde-saphyr appends it in words.
@@ -226,6 +227,9 @@ fn in_words(error: &serde_saphyr::Error) -> (String, Option<&'static str>) {
                     "a key was expected here".into(),
                     Some("give the keys of one mapping, and the items of one list, the same indentation"),
                 ),
+                tab if tab.starts_with("tabs disallowed") => {
+                    ("a tab cannot indent in YAML".into(), Some("indent with spaces"))
+                }
                 _ => (format!("this is not YAML: {message}"), None),
             }
         }

@@ -93,8 +93,16 @@ fn describe(node: &Node) -> String {
         Value::Mapping(_) => "a mapping".into(),
         Value::Scalar(Scalar { kind: Kind::Null, .. }) => "nothing".into(),
         Value::Scalar(Scalar { text, .. }) if text.chars().count() > 60 => "this text".into(),
+        Value::Scalar(Scalar { text, kind: Kind::Text }) if is_number(text) => {
+            format!("`{text}` in quotes")
+        }
         Value::Scalar(Scalar { text, .. }) => format!("`{text}`"),
     }
+}
+
+/// Whether a text would be a finite number without its quotes.
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 /// What serde expects, in words for people who do not know Rust.
@@ -243,13 +251,29 @@ impl<'de> Deserializer<'de> for Typing<'de> {
         }
     }
 
+    /// Settings have names: a list of values in the order of the source code is none.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        match &self.0.value {
+            Value::List(_) => {
+                let expected = in_words("struct ");
+                Err(TypeError::new(Problem::Kind { found: String::new(), expected }))
+            }
+            Value::Scalar(_) | Value::Mapping(_) => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         visitor.visit_unit()
     }
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct
+        tuple_struct map
     }
 }
 
