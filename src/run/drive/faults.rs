@@ -6,8 +6,6 @@ use faultline_agent::fault::AnyFault;
 use faultline_agent::identity::{FaultId, ProcessIdentity};
 use faultline_agent::plan::{Bite, Evidence, Plan};
 use faultline_agent::units::TimeSpan;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use super::{Drive, Happening, Reply};
 use crate::experiment::document::Target;
@@ -74,9 +72,7 @@ pub(super) struct Ground {
 
 /// The seed of the fault with this number: a stream of its own, so that one fault's choices never shift another's.
 pub(super) fn seed_of(run: u64, fault: FaultNumber) -> u64 {
-    let mut chance = ChaCha8Rng::seed_from_u64(run);
-    chance.set_stream(fault.0 as u64 + 1);
-    chance.random()
+    crate::targets::seed_of_fault(run, fault.0)
 }
 
 /// Resolves the target of an injection as things are now, and plans it.
