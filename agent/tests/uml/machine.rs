@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Set inside, where it names the test's scratch folder.
@@ -35,8 +36,12 @@ pub(crate) struct Machine {
     scratch: tempfile::TempDir,
 }
 
+/// One machine at a time: two share one processor badly, and delays are measured.
+static RUNNING: Mutex<()> = Mutex::new(());
+
 /// One boot of it.
 pub(crate) struct Boot {
+    _alone: MutexGuard<'static, ()>,
     process: Child,
     lines: Receiver<String>,
     console: Vec<String>,
@@ -50,6 +55,7 @@ impl Machine {
 
     /// Boots with a script as process 1. In it, `$FAULTLINE_UML` is the scratch folder, writable.
     pub(crate) fn start(&self, script: &str) -> Boot {
+        let alone = RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let folder = self.scratch.path();
         let init = folder.join("init");
         let preamble = format!(
@@ -83,7 +89,7 @@ impl Machine {
                 }
             }
         });
-        Boot { process, lines, console: Vec::new() }
+        Boot { _alone: alone, process, lines, console: Vec::new() }
     }
 
     /// The command that runs the tests of this program whose name begins so.

@@ -88,6 +88,10 @@ impl Tree {
                 root.kind,
                 root.handle >> 16
             )),
+            (Some(root), _) if root.handle == 0 && !is_default(&root.kind) => Some(format!(
+                "the kernel made its root {} under another net.core.default_qdisc than now, and would not make it again",
+                root.kind
+            )),
             (_, Some(other)) => Some(format!(
                 "somebody's qdisc {} {:x}: hangs below a netem of Faultline",
                 other.kind,
@@ -96,6 +100,14 @@ impl Tree {
             _ => None,
         }
     }
+}
+
+/// Whether the kernel, left to itself, would give an interface a root of this kind again. Only the first network
+/// namespace shows the setting; elsewhere the kind is taken as it is.
+fn is_default(kind: &str) -> bool {
+    const ALWAYS: [&str; 3] = ["noqueue", "mq", "noop"];
+    let default = std::fs::read_to_string("/proc/sys/net/core/default_qdisc");
+    ALWAYS.contains(&kind) || default.map_or(true, |default| default.trim() == kind)
 }
 
 fn is_ours(qdisc: &Qdisc) -> bool {

@@ -100,7 +100,7 @@ impl Pair {
 
     /// The fastest of several round trips, in milliseconds: what the network takes, however busy the host is.
     pub(super) fn fastest(&self, protocol: usize) -> f64 {
-        self.round_trips(protocol, 15).into_iter().min().unwrap_or_default().as_secs_f64() * 1000.0
+        self.round_trips(protocol, 8).into_iter().min().unwrap_or_default().as_secs_f64() * 1000.0
     }
 }
 
