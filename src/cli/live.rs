@@ -153,8 +153,11 @@ const END: &str = "\u{1b}[?2026l";
 fn redraw(picture: &str, drawn: usize, first: bool) -> String {
     let hide = if first { HIDE_CURSOR } else { "" };
     let up = if drawn > 0 { format!("\u{1b}[{drawn}A") } else { String::new() };
-    // A line that is too long after the window was made narrower is cut by the terminal instead of wrapped.
-    format!("{BEGIN}{hide}{up}\r\u{1b}[J\u{1b}[?7l{picture}\u{1b}[?7h{END}")
+    // Each line clears what is left of the one before it, and the last everything below. Clearing the whole picture
+    // at once would flicker, and some terminals would keep each picture in their history. A line that is too long
+    // after the window was made narrower is cut by the terminal instead of wrapped.
+    let lines: String = picture.lines().map(|line| format!("{line}\u{1b}[K\n")).collect();
+    format!("{BEGIN}{hide}{up}\r\u{1b}[?7l{lines}\u{1b}[J\u{1b}[?7h{END}")
 }
 
 /// An event as a line.
@@ -247,7 +250,8 @@ mod tests {
     #[test]
     fn a_new_picture_takes_the_place_of_the_last_one() {
         let first = redraw("one\ntwo\n", 0, true);
-        assert_eq!(first, "\u{1b}[?2026h\u{1b}[?25l\r\u{1b}[J\u{1b}[?7lone\ntwo\n\u{1b}[?7h\u{1b}[?2026l");
-        assert!(redraw("three\n", 2, false).starts_with("\u{1b}[?2026h\u{1b}[2A\r\u{1b}[J"));
+        let lines = "one\u{1b}[K\ntwo\u{1b}[K\n";
+        assert_eq!(first, format!("\u{1b}[?2026h\u{1b}[?25l\r\u{1b}[?7l{lines}\u{1b}[J\u{1b}[?7h\u{1b}[?2026l"));
+        assert!(redraw("three\n", 2, false).starts_with("\u{1b}[?2026h\u{1b}[2A\r\u{1b}[?7lthree\u{1b}[K\n"));
     }
 }

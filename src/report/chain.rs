@@ -29,7 +29,8 @@ fn judged(objectives: &[ObjectiveRow], phase: Phase) -> Option<(LinkState, Strin
         .iter()
         .filter_map(|row| row.phases.iter().find(|verdict| verdict.phase == phase).map(|verdict| (row, verdict)))
         .collect();
-    let worst = verdicts.iter().max_by_key(|(_, verdict)| verdict.verdict)?;
+    // The first of the worst: objectives are written in the order of their importance.
+    let worst = verdicts.iter().rev().max_by_key(|(_, verdict)| verdict.verdict)?;
     if verdicts.len() < objectives.len() {
         return Some((LinkState::Unproven, format!("only {} of {} judged", verdicts.len(), objectives.len())));
     }
@@ -97,7 +98,7 @@ fn bite(run: &Collected, faults: &[FaultReport]) -> Link {
     }
     let measures = tried.iter().filter_map(|fault| {
         let row = fault.dose.iter().find(|row| row.measured.is_some())?;
-        Some(format!("{} {}", row.name, notation::measure(row.measured?, &row.unit)))
+        Some(notation::named(&row.name, row.measured?, &row.unit))
     });
     let measured = measures.collect::<Vec<_>>().join(", ");
     link(

@@ -107,7 +107,7 @@ fn banner(report: &RunReport) -> Markup {
     let run = &report.run;
     let (class, sign) = look(report.verdict);
     let facts = [
-        ("Started", notation::one_line(&run.started.replace('T', " "))),
+        ("Started", notation::one_line(&notation::wall_clock(&run.started))),
         ("Took", notation::seconds(run.duration)),
         ("Host", notation::one_line(&run.host)),
         ("Document", notation::one_line(&run.file)),

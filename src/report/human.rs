@@ -27,15 +27,15 @@ pub(super) fn render(report: &RunReport, colour: bool, width: usize) -> String {
 /// What was measured beside what was asked: `delay 100.1 ms (asked 100 ms)`.
 pub(super) fn dose(row: &DoseRow) -> String {
     let asked = row.asked.map(|asked| notation::measure(asked, &row.unit));
-    let measured = row.measured.map(|measured| notation::measure(measured, &row.unit));
+    let measured = row.measured.map(|measured| notation::named(&row.name, measured, &row.unit));
     match (asked, measured) {
         (Some(asked), Some(measured)) => {
             let misses = row.asked.zip(row.measured).and_then(|(asked, measured)| notation::deviation(asked, measured));
             let misses = misses.map(|misses| format!(" ({misses})")).unwrap_or_default();
-            format!("{} {measured}, asked {asked}{misses}", row.name)
+            format!("{measured}, asked {asked}{misses}")
         }
         (Some(asked), None) => format!("{} asked {asked}, not measured", row.name),
-        (None, Some(measured)) => format!("{} {measured}", row.name),
+        (None, Some(measured)) => measured,
         (None, None) => row.name.clone(),
     }
 }
@@ -218,7 +218,7 @@ impl Page {
             run.id,
             run.file,
             run.host,
-            run.started,
+            notation::wall_clock(&run.started),
             notation::seconds(run.duration),
             run.seed,
             report.exit_code

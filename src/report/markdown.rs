@@ -30,7 +30,7 @@ pub(super) fn render(report: &RunReport) -> String {
             code(&run.id),
             code(&run.file),
             text(&run.host),
-            text(&run.started),
+            text(&notation::wall_clock(&run.started)),
             notation::seconds(run.duration),
             run.seed,
             text(&run.version),

@@ -101,6 +101,21 @@ pub(crate) fn measure(value: f64, unit: &str) -> String {
     }
 }
 
+/// A measure with its name, and with its unit where the name does not say it already: `delay 100.08 ms`,
+/// `processes stopped 3`.
+pub(crate) fn named(name: &str, value: f64, unit: &str) -> String {
+    let said = name.split_whitespace().any(|word| word == unit);
+    format!("{name} {}", measure(value, if said { "" } else { unit }))
+}
+
+/// A wall clock to the second: `2026-11-21 08:15:00Z`.
+pub(crate) fn wall_clock(time: &str) -> String {
+    match time.split_once('.') {
+        Some((seconds, _)) if time.ends_with('Z') => format!("{}Z", seconds.replace('T', " ")),
+        _ => time.replace('T', " "),
+    }
+}
+
 /// By how much a measure misses what was asked: `+0.08%`, `exact`; nothing where nothing but 0 was asked.
 pub(crate) fn deviation(asked: f64, measured: f64) -> Option<String> {
     if asked == measured {
@@ -248,6 +263,10 @@ mod tests {
         assert_eq!(misses[1], None);
         assert_eq!([quantile(0.99), quantile(0.999), quantile(0.5)], ["p99", "p99.9", "p50"]);
         assert_eq!(number(f64::NAN), "–");
+        assert_eq!(named("processes stopped", 3.0, "processes"), "processes stopped 3");
+        assert_eq!(named("delay", 100.0, "ms"), "delay 100 ms");
+        assert_eq!(wall_clock("2026-11-21T08:15:00.464071538Z"), "2026-11-21 08:15:00Z");
+        assert_eq!(wall_clock("2026-11-21T08:15:00.5+02:00"), "2026-11-21 08:15:00.5+02:00");
     }
 
     #[test]

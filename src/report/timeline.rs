@@ -79,7 +79,7 @@ impl Words {
                         let measures = evidence
                             .measurements
                             .iter()
-                            .map(|found| format!("{} {}", found.name, notation::measure(found.measured, &found.unit)));
+                            .map(|found| notation::named(&found.name, found.measured, &found.unit));
                         let measures = measures.collect::<Vec<_>>().join(", ");
                         let colon = if measures.is_empty() { "" } else { ": " };
                         (MomentKind::Fault, format!("{name} bites{colon}{measures}"))

@@ -135,8 +135,8 @@ fn one_fault(fault: &FaultState, state: &State) -> Line {
     let mut line = vec![piece(format!("{sign} {name}"), ink), piece(word, Ink::Plain)];
     match fault.evidence.as_ref().map(|evidence| (&evidence.bite, evidence.measurements.first())) {
         Some((Bite::Yes, Some(found))) => {
-            let measure = notation::measure(found.measured, &found.unit);
-            line.push(piece(format!("  ✔ bites: {} {measure}", one_line(&found.name)), Ink::Good));
+            let measure = one_line(&notation::named(&found.name, found.measured, &found.unit));
+            line.push(piece(format!("  ✔ bites: {measure}"), Ink::Good));
         }
         Some((Bite::Yes, None)) => line.push(piece("  ✔ bites", Ink::Good)),
         Some((Bite::NotYet(why), _)) => line.push(piece(format!("  ? not yet: {}", one_line(why)), Ink::Open)),
@@ -268,7 +268,7 @@ fn row_of(row: &Row) -> Line {
     line
 }
 
-/// Eighths of a line's height, one column a bin; a dot where nothing was read.
+/// Eighths of a line's height, one column a bin; a dot where nothing was read after the first reading.
 fn sparkline(numbers: &[Option<f64>], scale: f64) -> String {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let level = |number: &f64| {
@@ -277,7 +277,9 @@ fn sparkline(numbers: &[Option<f64>], scale: f64) -> String {
         let index = (share * 7.0).round() as usize;
         LEVELS[index]
     };
-    numbers.iter().map(|number| number.as_ref().map_or('·', level)).collect()
+    let before = numbers.iter().take_while(|number| number.is_none()).count();
+    let gap = |index: usize| if index < before { ' ' } else { '·' };
+    numbers.iter().enumerate().map(|(index, number)| number.as_ref().map_or_else(|| gap(index), level)).collect()
 }
 
 #[cfg(test)]
