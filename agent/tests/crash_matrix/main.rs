@@ -75,10 +75,29 @@ macro_rules! rows_survive {
 }
 
 rows_survive! {
+    network_latency => NETWORK_LATENCY,
+    network_latency_processes => NETWORK_LATENCY_PROCESSES,
+    network_partition => NETWORK_PARTITION,
+    network_partition_peers => NETWORK_PARTITION_PEERS,
     process_kill => PROCESS_KILL,
     process_kill_again => PROCESS_KILL_AGAIN,
     process_pause => PROCESS_PAUSE,
     process_pause_beat => PROCESS_PAUSE_BEAT,
+}
+
+/// A worker that hangs is killed when its time is up, and what it did is undone; one that is well in time is let be,
+/// and a guard that is told to end by its terminal stays.
+#[test]
+fn a_worker_that_hangs_is_killed_and_its_fault_undone() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: needs root, to make network namespaces and mount a tmpfs");
+        return;
+    }
+    for row in [&rows::PROCESS_PAUSE, &rows::NETWORK_PARTITION] {
+        let ended = std::thread::scope(|scope| scope.spawn(|| Stage::set(row).unwrap().hang()).join());
+        let took = ended.unwrap().unwrap_or_else(|problem| panic!("{}: {problem}", row.name));
+        println!("{}: undone {took:?} after it was due", row.name);
+    }
 }
 
 #[test]

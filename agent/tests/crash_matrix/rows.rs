@@ -34,10 +34,44 @@ pub const PROCESS_PAUSE_BEAT: Row = Row {
     steps: 1,
 };
 
-/// Faults that no plan or no room exists for yet.
-pub const UNBUILT: [&str; 3] = ["disk-fill", "network-latency", "network-partition"];
+pub const NETWORK_LATENCY: Row = Row {
+    name: "network-latency by the queue, of everybody",
+    fault: r#"{ "network-latency": { "delay": "20ms", "jitter": "5ms", "direction": "both", "engine": "queue" } }"#,
+    on_victims: false,
+    steps: 1,
+};
+pub const NETWORK_LATENCY_PROCESSES: Row = Row {
+    name: "network-latency by the queue, of processes",
+    fault: r#"{ "network-latency": { "delay": "20ms", "engine": "queue", "peers": { "ports": [5432] } } }"#,
+    on_victims: true,
+    steps: 1,
+};
+pub const NETWORK_PARTITION: Row = Row {
+    name: "network-partition, of everybody",
+    fault: r#"{ "network-partition": { "action": "drop", "direction": "both" } }"#,
+    on_victims: false,
+    steps: 1,
+};
+pub const NETWORK_PARTITION_PEERS: Row = Row {
+    name: "network-partition, reject, from peers",
+    fault: r#"{ "network-partition": { "action": "reject", "peers": { "cidrs": ["192.0.2.0/24", "2001:db8::/64"] } } }"#,
+    on_victims: true,
+    steps: 1,
+};
 
-pub static ALL: &[Row] = &[PROCESS_KILL, PROCESS_KILL_AGAIN, PROCESS_PAUSE, PROCESS_PAUSE_BEAT];
+/// Faults that no plan or no room exists for yet.
+pub const UNBUILT: [&str; 1] = ["disk-fill"];
+
+pub static ALL: &[Row] = &[
+    NETWORK_LATENCY,
+    NETWORK_LATENCY_PROCESSES,
+    NETWORK_PARTITION,
+    NETWORK_PARTITION_PEERS,
+    PROCESS_KILL,
+    PROCESS_KILL_AGAIN,
+    PROCESS_PAUSE,
+    PROCESS_PAUSE_BEAT,
+];
 
 impl Row {
     pub fn fault_name(&self) -> &'static str {

@@ -6,7 +6,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use faultline_agent::fingerprint::{FingerprintScope, Section, take};
 use faultline_agent::kernel::namespace;
+use faultline_agent::units::TimeSpan;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -78,8 +80,40 @@ impl<'a> Stage<'a> {
         Ok(Self { row, scratch, disk, state, victims })
     }
 
+    /// The host as others see it, and as our own fingerprint does. Sections that other tests on this machine change are
+    /// left to the others' view, which is confined to this case.
     fn look(&self) -> String {
-        outside::look(&self.disk, &self.victims.iter().map(Child::id).collect::<Vec<_>>())
+        let sections = vec![Section::Links, Section::Qdiscs, Section::Nftables, Section::Xtables];
+        let own = take(&FingerprintScope { sections, ..FingerprintScope::default() });
+        let seen = outside::look(&self.disk, &self.victims.iter().map(Child::id).collect::<Vec<_>>());
+        format!("{seen}\n{own}")
+    }
+
+    /// Lets the fault live, stops its worker for good, and waits for the guard; how long it took beyond the time that
+    /// the fault was to last.
+    pub fn hang(&mut self) -> Result<Duration, String> {
+        let before = self.look();
+        let mut worker = Worker::start_for(self, TimeSpan::from_secs(1), &Moment::Active, Killed::Worker);
+        let guard: u32 = worker.hear("guard ")?.parse().map_err(|error| format!("{error}"))?;
+        worker.hear("active")?;
+        let due = Instant::now() + Duration::from_secs(1);
+        if self.look() == before {
+            return Err("the fault does nothing".into());
+        }
+        worker.signal(worker.pid(), Signal::SIGSTOP)?;
+        let guard_pid = Pid::from_raw(i32::try_from(guard).unwrap());
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            worker.signal(guard_pid, signal)?;
+        }
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        if worker.process.try_wait().unwrap().is_some() {
+            return Err("the worker was killed before its time".into());
+        }
+        await_death(guard)?;
+        let took = due.elapsed();
+        worker.end();
+        self.must_be_as(&before)?;
+        Ok(took)
     }
 
     /// Lets the fault live until that moment, kills whom it says, and looks what is left.
@@ -87,6 +121,10 @@ impl<'a> Stage<'a> {
         let before = self.look();
         let mut worker = Worker::start(self, moment, killed);
         let guard: u32 = worker.hear("guard ")?.parse().map_err(|error| format!("{error}"))?;
+        let steps: usize = worker.hear("steps ")?.parse().map_err(|error| format!("{error}"))?;
+        if steps != self.row.steps {
+            return Err(format!("its plan has {steps} steps; correct the row, so that each is tested"));
+        }
         let ended = worker.die(moment, killed, guard);
         worker.end();
         ended?;
@@ -141,12 +179,17 @@ struct Worker {
 
 impl Worker {
     fn start(stage: &Stage<'_>, moment: &Moment, killed: Killed) -> Self {
+        Self::start_for(stage, TimeSpan::from_secs(60), moment, killed)
+    }
+
+    fn start_for(stage: &Stage<'_>, lasts: TimeSpan, moment: &Moment, killed: Killed) -> Self {
         let fault = stage.row.fault.replace("DISK", &stage.disk.display().to_string());
         let victims: Vec<i32> = stage.victims.iter().map(|victim| i32::try_from(victim.id()).unwrap()).collect();
         let task = Task {
             state: stage.state.clone(),
             fault: serde_json::from_str(&fault).unwrap(),
             victims: stage.row.on_victims.then_some(victims),
+            lasts,
         };
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["worker", "--exact", "--nocapture"]).env(VARIABLE, serde_json::to_string(&task).unwrap());

@@ -22,6 +22,7 @@ pub struct Task {
     pub state: PathBuf,
     pub fault: AnyFault,
     pub victims: Option<Vec<i32>>,
+    pub lasts: TimeSpan,
 }
 
 pub const VARIABLE: &str = "FAULTLINE_CRASH_MATRIX_TASK";
@@ -58,7 +59,7 @@ pub fn enter() {
     }
     let id = engine.new_id();
     let facts = HostFacts::new(state.path(), vec![guard]);
-    let lasts = TimeSpan::from_secs(60);
+    let lasts = task.lasts;
     let plan = task.fault.plan(PlanContext { id: &id, scope: &scope, facts: &facts, seed: 1, lasts }).unwrap();
     say(&format!("steps {}", plan.steps.len()));
     engine.inject(plan, lasts).unwrap();
