@@ -26,7 +26,8 @@ pub struct Arguments {
 /// If the journal cannot be read.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let state = StateFolder::resolve(global.state.as_deref())?;
-    let recovery = recover::recover(&state, &HostKernel)?;
+    let mut recovery = recover::recover(&state, &HostKernel)?;
+    recovery.orphans = recover::orphans(&state);
     if arguments.format.json {
         output::print_json(&recovery)?;
     } else {
@@ -37,10 +38,13 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
 
 /// What became of each fault, a line for each and one more for each step that is stuck.
 pub(super) fn human(recovery: &Recovery) -> String {
-    if recovery.faults.is_empty() {
+    if recovery.faults.is_empty() && recovery.orphans.is_empty() {
         return "nothing was left\n".into();
     }
-    recovery.faults.iter().map(one).collect()
+    let orphans = recovery.orphans.iter().map(|orphan| {
+        format!("orphan   {} (no record here; unless another state folder's: {})\n", orphan.what, orphan.command)
+    });
+    recovery.faults.iter().map(one).chain(orphans).collect()
 }
 
 fn one(fault: &RecoveredFault) -> String {

@@ -1,12 +1,14 @@
 use std::process::ExitCode;
 
 use faultline_agent::kernel::HostKernel;
-use faultline_agent::recover::recover;
+use faultline_agent::recover::{orphans, recover};
 
 use super::{Failure, Global, STUCK, output};
 
 pub(super) fn run(global: &Global) -> Result<ExitCode, Failure> {
-    let report = recover(&global.state()?, &HostKernel).map_err(|error| Failure::of(&error))?;
+    let state = global.state()?;
+    let mut report = recover(&state, &HostKernel).map_err(|error| Failure::of(&error))?;
+    report.orphans = orphans(&state);
     if global.json {
         output::print_json(&report)?;
     } else {

@@ -21,7 +21,7 @@ use stage::{Killed, Moment, Stage};
 #[test]
 fn every_fault_of_the_catalogue_has_a_row() {
     let listed: BTreeSet<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
-    let tested: BTreeSet<&str> = rows::ALL.iter().map(Row::fault_name).chain(rows::UNBUILT).collect();
+    let tested: BTreeSet<&str> = rows::ALL.iter().map(Row::fault_name).collect();
     assert_eq!(tested, listed, "write a row for it in rows.rs, and its line in the list of tests below");
 }
 
@@ -79,6 +79,8 @@ rows_survive! {
     network_latency_processes => NETWORK_LATENCY_PROCESSES,
     network_partition => NETWORK_PARTITION,
     network_partition_peers => NETWORK_PARTITION_PEERS,
+    disk_fill => DISK_FILL,
+    disk_fill_inodes => DISK_FILL_INODES,
     process_kill => PROCESS_KILL,
     process_kill_again => PROCESS_KILL_AGAIN,
     process_pause => PROCESS_PAUSE,

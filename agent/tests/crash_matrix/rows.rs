@@ -59,14 +59,26 @@ pub const NETWORK_PARTITION_PEERS: Row = Row {
     steps: 1,
 };
 
-/// Faults that no plan or no room exists for yet.
-pub const UNBUILT: [&str; 1] = ["disk-fill"];
+pub const DISK_FILL: Row = Row {
+    name: "disk-fill, space",
+    fault: r#"{ "disk-fill": { "path": "DISK", "toPercent": "90%" } }"#,
+    on_victims: false,
+    steps: 1,
+};
+pub const DISK_FILL_INODES: Row = Row {
+    name: "disk-fill, space and inodes",
+    fault: r#"{ "disk-fill": { "path": "DISK", "bytes": "4MiB", "inodes": { "count": 1500 } } }"#,
+    on_victims: false,
+    steps: 2,
+};
 
 pub static ALL: &[Row] = &[
     NETWORK_LATENCY,
     NETWORK_LATENCY_PROCESSES,
     NETWORK_PARTITION,
     NETWORK_PARTITION_PEERS,
+    DISK_FILL,
+    DISK_FILL_INODES,
     PROCESS_KILL,
     PROCESS_KILL_AGAIN,
     PROCESS_PAUSE,

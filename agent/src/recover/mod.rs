@@ -2,6 +2,8 @@
 //!
 //! It touches no fault whose worker or guard is alive. It runs at the start of every engine and by `recover`.
 
+mod orphans;
+
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +16,8 @@ use crate::identity::{FaultId, boot_id};
 use crate::journal::{Found, Journal, JournalError, Record};
 use crate::kernel::Kernel;
 use crate::state::StateFolder;
+
+pub use orphans::{Orphan, orphans};
 
 /// How long a guard whose worker has died is given to finish.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -73,6 +77,8 @@ pub enum RecoverResult {
 pub struct Recovery {
     /// Each record of the journal.
     pub faults: Vec<RecoveredFault>,
+    /// What bears our names and has no record; looked for when a person asks ([`orphans()`]).
+    pub orphans: Vec<Orphan>,
 }
 
 impl Recovery {
@@ -108,7 +114,7 @@ pub fn recover(state: &StateFolder, kernel: &dyn Kernel) -> Result<Recovery, Rec
         faults.extend(recover_one(&journal, kernel, &boot_id, found)?);
     }
     journal.tidy();
-    Ok(Recovery { faults })
+    Ok(Recovery { faults, orphans: Vec::new() })
 }
 
 fn recover_one(
@@ -175,7 +181,7 @@ fn unreadable(id: Option<FaultId>, path: PathBuf, reason: String) -> RecoveredFa
 
 impl fmt::Display for Recovery {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.faults.is_empty() {
+        if self.faults.is_empty() && self.orphans.is_empty() {
             return writeln!(formatter, "nothing was left");
         }
         for fault in &self.faults {
@@ -195,6 +201,12 @@ impl fmt::Display for Recovery {
                     writeln!(formatter, "STUCK: {}: {reason}; what it recorded may be in place", path.display())?;
                 }
             }
+        }
+        for Orphan { what, command } in &self.orphans {
+            writeln!(
+                formatter,
+                "no record here explains {what}; unless another state folder's fault is alive: {command}"
+            )?;
         }
         Ok(())
     }
