@@ -128,8 +128,7 @@ impl<'a> Watch<'a> {
         answer.write_all(&[READY])?;
         answer.flush()?;
         rustix::stdio::dup2_stdout(File::open("/dev/null")?)?;
-        // It is about size alone, so a kernel that refuses is no reason not to watch.
-        let _ = crate::kernel::idle_memory::release_program_text();
+        shrink();
         Ok(watch)
     }
 
@@ -178,10 +177,14 @@ impl<'a> Watch<'a> {
                 return Ok(Some(Ending::WorkerGone));
             }
             self.last_word = BootTime::now();
-            if words[..count].contains(&RESCAN) {
+            let is_news = words[..count].contains(&RESCAN);
+            if is_news {
                 self.scan();
             }
             self.arm(None)?;
+            if is_news {
+                shrink();
+            }
         }
         if time {
             rustix::io::read(&self.timer, &mut [0; 8])?;
@@ -324,6 +327,12 @@ enum Patience {
     NotNeeded,
     Wait,
     Over,
+}
+
+/// Gives back what the last piece of work needed, before what may be hours of sleep. It is about size alone, so a
+/// kernel that refuses is no reason not to watch.
+fn shrink() {
+    let _ = crate::kernel::idle_memory::release_program_text();
 }
 
 /// Cuts what ties this process to the worker's terminal, and what it inherited by accident.
