@@ -59,9 +59,8 @@ Every packet is held for the delay, so a request and its answer take one delay m
 Two engines. `netem` is the kernel's own: it delays all that leaves by one interface, and is added in place of a qdisc \
 that the kernel made by itself, never of somebody's. `queue` holds packets in the worker: an nftables table of its own \
 hands them over with bypass, so that the kernel takes everything down and lets traffic flow when the worker ends, \
-however it ends. Packets that it holds on their way out to another host still count against what their TCP socket may \
-have on the way, so bulk transfers slow down by more than the delay alone; requests and answers do not, nor does \
-loopback. `auto` takes netem where it does exactly what is asked, else the queue; the plan says which and why. \
+however it ends. Bulk TCP transfers through it slow \
+down by more than the delay alone; requests and answers do not. `auto` takes netem where it does exactly what is asked, else the queue; the plan says which and why. \
 Faults of both add up on one interface.\n\n\
 Exempt: ARP, IPv6 neighbour discovery, Faultline's own control traffic, and loopback when the target is a whole host \
 and no address or interface says otherwise. The queue holds a packet over loopback once even with `both`, unless it \
