@@ -20,6 +20,7 @@ use crate::hypothesis::verdict::RunVerdict;
 use folder::{FolderError, JournalWriter, RunFolder};
 use journal::Entry;
 use record::{Record, Watcher};
+use stop::StopSignals;
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -118,8 +119,13 @@ fn in_its_thread(
         .enable_all()
         .build()
         .map_err(RunError::Threads)?;
+    // Before anything is written or started: from here on no signal ends the process half-way.
+    let stops = {
+        let _inside = runtime.enter();
+        StopSignals::listen().map_err(RunError::Threads)?
+    };
     let mut record = Record::new(JournalWriter::create(&folder)?, watcher);
-    let (verdict, because) = runtime.block_on(drive::drive(request, &run, &folder, namespace, &mut record));
+    let (verdict, because) = runtime.block_on(drive::drive(request, &run, &folder, namespace, &mut record, stops));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     Ok(Outcome { run, folder, verdict, because, entries: record.entries().to_vec() })
 }

@@ -81,12 +81,9 @@ pub(super) async fn drive(
     folder: &RunFolder,
     namespace: NetworkNamespace,
     record: &mut Record<'_>,
+    stops: StopSignals,
 ) -> (RunVerdict, String) {
     record.write(Happening::Started(Box::new(prepare::started(request, run))));
-    let stops = match StopSignals::listen() {
-        Ok(stops) => stops,
-        Err(error) => return finish::refuse(record, format!("cannot listen for signals: {error}")),
-    };
     let (replies, answers) = unbounded_channel();
     match prepare::prepare(request, run, namespace, record, replies) {
         Ok(drive) => drive.carry_out(stops, answers, folder).await,
