@@ -67,6 +67,7 @@ impl Drive<'_, '_> {
         let all = Instant::now() >= self.next_measurement;
         if all {
             self.next_measurement = Instant::now() + MEASURE_EVERY;
+            self.refresh_ground();
         }
         let due: Vec<FaultNumber> = (0..self.faults.len())
             .map(FaultNumber)

@@ -7,6 +7,7 @@ mod faults;
 mod finish;
 mod look;
 mod prepare;
+mod subjects;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub(super) struct Drive<'a, 'w> {
     judge: Judge,
     agent: Arc<dyn Agent>,
     namespace: NetworkNamespace,
+    shared_ground: subjects::SharedGround,
     services: Option<Services>,
     faults: Vec<FaultRun>,
     timers: BTreeMap<Timer, Instant>,

@@ -1,7 +1,7 @@
 //! From a document to a run that samples its baseline: agent, services, plans, signals, in this order.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use faultline_agent::identity::NetworkNamespace;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::faults::{FaultRun, plan, seed_of};
+use super::faults::{FaultRun, Ground, plan, seed_of};
 use super::{Drive, Happening, Reply, method_of};
 use crate::experiment::document::Inject;
 use crate::experiment::machine::{Event, FaultNumber, Method, State, Stop};
@@ -25,7 +25,7 @@ use crate::services::{ServiceContext, Services, scratch, this_program};
 use crate::signals::{self, SignalContext};
 
 /// The name under which plans and reports speak of a fault without a target.
-const WHOLE_HOST: &str = "host";
+pub(super) const WHOLE_HOST: &str = "host";
 
 pub(super) fn started(request: &RunRequest, run: &str) -> Started {
     let host = match nix::sys::utsname::uname() {
@@ -74,6 +74,11 @@ pub(super) fn prepare<'a, 'w>(
         machine: State::new(method_of(request)),
         judge,
         agent,
+        shared_ground: Arc::new(Mutex::new(Ground {
+            run: run.to_owned(),
+            namespace: namespace.clone(),
+            services: BTreeMap::new(),
+        })),
         namespace,
         services: None,
         faults,
@@ -178,7 +183,8 @@ impl Drive<'_, '_> {
     }
 
     fn start_signals(&mut self) -> Result<(), String> {
-        let context = SignalContext::new(self.record.epoch());
+        self.refresh_ground();
+        let context = SignalContext { epoch: self.record.epoch(), subjects: self.subjects()? };
         let mut sources = Vec::new();
         for (name, signal) in &self.request.experiment.spec.signals {
             let source = signals::build(name, signal, &context).map_err(|error| error.to_string())?;
