@@ -15,7 +15,7 @@ pub fn print(data: &str) -> anyhow::Result<()> {
 /// Prints data as JSON, indented, with a line feed at the end.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(data: &impl serde::Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(data).context("cannot write this as JSON")?;
     print(&(text + "\n"))

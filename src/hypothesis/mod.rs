@@ -5,7 +5,7 @@
 //! sample belongs to the phase in which its `at` lies, and a request to the moment at which it was meant to start,
 //! however late its answer comes. A verdict is a function of the samples and of the moments at which the phases began
 //! and ended. The order in which samples come and the number of looks change nothing, to the last bit, so that
-//! [`rejudge`] gives from the journal what the run itself came to.
+//! [`rejudge()`] gives from the journal what the run itself came to.
 //!
 //! # How it is decided
 //! | objective | what is counted | rule |
@@ -47,7 +47,7 @@
 //! what is not proven in time is judged by the second half of the phase.
 //!
 //! # The run
-//! [`run_verdict`] is a chain, and the first link that is missing names the verdict: cleaned up, applied with an effect,
+//! [`run_verdict()`] is a chain, and the first link that is missing names the verdict: cleaned up, applied with an effect,
 //! not aborted, not interrupted, steady before, nothing violated, no data missing, nothing open, recovered. Only then
 //! held.
 

@@ -121,7 +121,7 @@ impl Instance {
             }
             // Of the one that ended at once nothing may be left to be found; that report follows.
             Some(Ok(Report::Started | Report::Detached)) => {
-                self.main = self.everything().first().copied();
+                self.main = self.everything().first().copied().filter(|main| !processes::is_ending(main.pid));
                 Ok(())
             }
             Some(Ok(Report::Ended { code: Some(code), .. })) => Err(format!("exited with code {code}")),

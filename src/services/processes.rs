@@ -29,6 +29,12 @@ pub(super) fn is_alive(identity: ProcessIdentity) -> bool {
     read(identity.pid).is_ok_and(|process| process.identity == identity && !process.zombie)
 }
 
+/// Whether a process is on its way out: it has let go of its memory (and with it of its program), though it is no zombie
+/// yet (`do_exit` in kernel/exit.c: `exit_mm` comes before `exit_files`, `exit_notify` last).
+pub(super) fn is_ending(pid: i32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe")).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 /// The name stands in parentheses and may hold anything, so fields are counted from the last `)`.
 fn parse(pid: i32, stat: &str) -> Option<Process> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();

@@ -1,4 +1,5 @@
 use std::ffi::CString;
+use std::os::fd::{AsFd, IntoRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -20,6 +21,10 @@ pub(super) fn become_it() -> Result<(), KeepError> {
     if order.isolation == Some(Isolation::Subreaper) {
         die_with_parent(Signal::SIGKILL)?;
     }
+    // Closed by the exec that succeeds or by the end of this process, and by nothing before: so the init that watches the
+    // other end of the pipe is never told of a start that then fails.
+    let until_then = std::io::stdin().as_fd().try_clone_to_owned();
+    let _never_closed = until_then.map_err(|error| KeepError::call("dup(stdin)", error))?.into_raw_fd();
     let error = Command::new(program_path(name))
         .args(arguments)
         .current_dir(&order.directory)
