@@ -9,6 +9,7 @@ use faultline_agent::state::StateFolder;
 
 use super::flags::{DataFormat, Global};
 use super::{failure, output};
+use crate::services::scratch;
 
 /// Undo what a crash or a reboot left on this host
 ///
@@ -28,6 +29,9 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let state = StateFolder::resolve(global.state.as_deref())?;
     let mut recovery = recover::recover(&state, &HostKernel)?;
     recovery.orphans = recover::orphans(&state);
+    for folder in scratch::sweep() {
+        output::tell(&format!("removed  {} (the scratch folder of a run that died)\n", folder.display()));
+    }
     if arguments.format.json {
         output::print_json(&recovery)?;
     } else {

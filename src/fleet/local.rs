@@ -8,6 +8,7 @@ use faultline_agent::fault::{AnyFault, PlanContext, PlanError};
 use faultline_agent::halt;
 use faultline_agent::identity::{FaultId, ProcessIdentity};
 use faultline_agent::plan::{Evidence, Plan};
+use faultline_agent::recover::RecoverResult;
 use faultline_agent::state::StateFolder;
 use faultline_agent::units::TimeSpan;
 
@@ -30,6 +31,19 @@ impl LocalAgent {
     pub fn open(state: &StateFolder, run: &str) -> Result<Self, String> {
         let options = EngineOptions::host(state.clone(), Some(run.to_owned()));
         let engine = Engine::open(options).map_err(|error| told(&error, error.hint()))?;
+        // What a crash left is undone by now; whoever runs an experiment hears of it all the same.
+        for left in &engine.swept().faults {
+            let name = left.fault.as_deref().unwrap_or("a fault");
+            match &left.result {
+                RecoverResult::Undone(undone) if undone.verified => {
+                    tracing::warn!("an earlier crash had left {name}; it is undone now");
+                }
+                RecoverResult::Undone(_) | RecoverResult::Unreadable { .. } => {
+                    tracing::warn!("an earlier crash left {name}, which is stuck: see `faultline recover`");
+                }
+                RecoverResult::Kept { .. } | RecoverResult::Busy => {}
+            }
+        }
         let facts = HostFacts::new(state.path(), engine.guard().into_iter().collect());
         Ok(Self { engine, facts, state: state.clone() })
     }
