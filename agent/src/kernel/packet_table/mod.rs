@@ -198,15 +198,29 @@ fn set_requests(name: &str, selection: &PacketSelection, addresses: &[IpAddr]) -
     requests
 }
 
+/// How often, and how long each time, a table waits for an owner who is on his way out.
+const WAITS_FOR_OWNER: u32 = 20;
+const WAIT_FOR_OWNER: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// Takes a table back after its maker is gone, or finds that the kernel did.
 pub(crate) fn revert(name: &str, network: &NetworkNamespace) -> Result<Reverted, KernelError> {
     let object = || format!("table inet {name} in {network}");
     let inside = namespace::within(network, || {
-        let Some(owner) = owner_of(name)? else { return Ok((Reverted::Absent, None)) };
-        match delete(name) {
-            Ok(()) => Ok((Reverted::Undone, None)),
-            Err(refusal) => Ok((Reverted::Absent, Some((owner, refusal)))),
+        let Some(mut owner) = owner_of(name)? else { return Ok((Reverted::Absent, None)) };
+        let mut refused = delete(name).err();
+        // A socket that was just closed may live on for a moment in a child that has been forked and not yet become its
+        // program; its table goes with it.
+        for _ in 0..WAITS_FOR_OWNER {
+            if refused.is_none() {
+                break;
+            }
+            std::thread::sleep(WAIT_FOR_OWNER);
+            match owner_of(name)? {
+                None => refused = None,
+                Some(now) => (owner, refused) = (now, delete(name).err()),
+            }
         }
+        Ok(refused.map_or((Reverted::Undone, None), |refusal| (Reverted::Absent, Some((owner, refusal)))))
     });
     match inside {
         Err(error) if error.is_gone() => Ok(Reverted::Absent),
