@@ -127,12 +127,12 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
         return of(if error.is_of_the_document() { USAGE } else { PRECONDITION }, error.hint());
     }
     if let Some(error) = error.downcast_ref::<PlanError>() {
-        return match error {
-            PlanError::Parameter { hint, .. } => of(USAGE, hint),
-            PlanError::NoTarget { hint, .. } | PlanError::Refused { hint, .. } => of(PRECONDITION, hint),
-            PlanError::Unsupported { hint, .. } => of(NOT_APPLIED, hint),
-            PlanError::Facts(_) => of(PRECONDITION, ""),
+        let code = match error {
+            PlanError::Parameter { .. } => USAGE,
+            PlanError::NoTarget { .. } | PlanError::Refused { .. } | PlanError::Facts(_) => PRECONDITION,
+            PlanError::Unsupported { .. } => NOT_APPLIED,
         };
+        return of(code, error.hint());
     }
     if let Some(error) = error.downcast_ref::<ReportError>() {
         return of(PRECONDITION, error.hint());

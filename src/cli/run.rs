@@ -12,12 +12,12 @@ use super::flags::Global;
 use super::live::{Live, LiveTarget};
 use super::report::{output_width, place};
 use super::{output, plan};
-use crate::experiment::document::ServiceNetwork;
 use crate::experiment::load::{Loaded, load};
 use crate::experiment::set::Setting;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::report::{self, Format, RunReport};
 use crate::run::{self, Outcome, RunRequest};
+use crate::targets::draw_seed;
 
 /// Run experiments on this host and judge them
 #[derive(Debug, Args)]
@@ -77,10 +77,8 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
 pub(super) fn run_all(documents: &[Loaded], arguments: &Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     // The state folder belongs to the user who calls, so it is found before a user namespace makes him root.
     let state = StateFolder::resolve(global.state.as_deref())?;
-    let private = |document: &Loaded| {
-        !document.experiment.spec.services.is_empty() && document.experiment.spec.network == ServiceNetwork::Private
-    };
-    if !nix::unistd::geteuid().is_root() && documents.iter().any(private) {
+    let private = documents.iter().any(|document| document.experiment.spec.has_private_network());
+    if private && !nix::unistd::geteuid().is_root() {
         faultline_agent::kernel::user_namespace::enter()
             .context("an ordinary user needs a user namespace for services of a run in a private network")?;
     }
@@ -107,7 +105,7 @@ fn one(document: &Loaded, arguments: &Arguments, state: &StateFolder, global: &G
         experiment: document.experiment.clone(),
         file: document.file.clone(),
         text: document.text.clone(),
-        seed: arguments.seed.or(document.experiment.spec.seed).unwrap_or_else(rand::random),
+        seed: arguments.seed.or(document.experiment.spec.seed).unwrap_or_else(draw_seed),
         state: state.clone(),
         out: arguments.out.clone(),
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use faultline_agent::identity::FaultId;
 use faultline_agent::plan::Bite;
 
-use crate::experiment::document::{Experiment, MethodStep};
+use crate::experiment::document::Experiment;
 use crate::run::journal::{Entry, Event, RunState};
 
 use super::error::JudgeError;
@@ -40,7 +40,7 @@ impl RunFacts {
     /// # Errors
     /// [`JudgeError::NoBeginning`] if the journal does not say how the run began.
     pub fn from_entries(entries: &[Entry]) -> Result<Self, JudgeError> {
-        let asked = experiment(entries)?.spec.method.iter().map(injects).sum::<usize>();
+        let asked = experiment(entries)?.spec.injections().count();
         let mut faults: BTreeMap<FaultId, (usize, FaultFacts)> = BTreeMap::new();
         let mut facts = Self {
             faults: Vec::new(),
@@ -122,12 +122,4 @@ fn set(faults: &mut BTreeMap<FaultId, (usize, FaultFacts)>, id: &FaultId, inject
     let order = faults.len();
     let unplanned = || (order, FaultFacts { name: format!("fault {id}"), injection: Injection::NotReached });
     faults.entry(id.clone()).or_insert_with(unplanned).1.injection = injection;
-}
-
-fn injects(step: &MethodStep) -> usize {
-    match step {
-        MethodStep::Observe(_) => 0,
-        MethodStep::Inject(_) => 1,
-        MethodStep::Together(injects) => injects.len(),
-    }
 }

@@ -15,7 +15,7 @@ use faultline_agent::identity::NetworkNamespace;
 use faultline_agent::kernel::{KernelError, namespace};
 use faultline_agent::state::StateFolder;
 
-use crate::experiment::document::{Experiment, ServiceNetwork};
+use crate::experiment::document::Experiment;
 use crate::hypothesis::verdict::RunVerdict;
 use folder::{FolderError, JournalWriter, RunFolder};
 use journal::Entry;
@@ -108,11 +108,10 @@ fn in_its_thread(
     folder: RunFolder,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, RunError> {
-    let namespace = match request.experiment.spec.network {
-        ServiceNetwork::Private if !request.experiment.spec.services.is_empty() => {
-            namespace::enter_private().map_err(RunError::Network)?
-        }
-        _ => NetworkNamespace::Own,
+    let namespace = if request.experiment.spec.has_private_network() {
+        namespace::enter_private().map_err(RunError::Network)?
+    } else {
+        NetworkNamespace::Own
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -127,13 +126,13 @@ fn in_its_thread(
     let mut record = Record::new(JournalWriter::create(&folder)?, watcher);
     let (verdict, because) = runtime.block_on(drive::drive(request, &run, &folder, namespace, &mut record, stops));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    Ok(Outcome { run, folder, verdict, because, entries: record.entries().to_vec() })
+    Ok(Outcome { run, folder, verdict, because, entries: record.into_entries() })
 }
 
 /// `20261121T074455-3fa9c1`: sorts by time, and two runs of one second do not meet.
 fn new_run_id() -> String {
     let now = jiff::Zoned::now();
-    format!("{}-{:06x}", now.strftime("%Y%m%dT%H%M%S"), rand::random::<u32>() & 0xff_ffff)
+    format!("{}-{:06x}", now.strftime("%Y%m%dT%H%M%S"), crate::targets::draw_seed() & 0xff_ffff)
 }
 
 #[cfg(test)]

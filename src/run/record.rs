@@ -72,4 +72,9 @@ impl<'a> Record<'a> {
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
+
+    /// Everything that was written, when nothing more is.
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
 }

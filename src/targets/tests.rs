@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use faultline_agent::facts::fake::{FakeFacts, process};
@@ -7,7 +7,7 @@ use faultline_agent::identity::{NetworkNamespace, ProcessIdentity};
 use faultline_agent::units::Percent;
 use proptest::prelude::*;
 
-use super::{TargetContext, TargetError, resolve};
+use super::{TargetContext, TargetError, resolve, seed_of_fault};
 use crate::experiment::document::Target;
 
 fn host(extra: Vec<ProcessFacts>) -> FakeFacts {
@@ -169,4 +169,13 @@ proptest! {
             prop_assert!(chosen as f64 >= exact - 1e-6);
         }
     }
+}
+
+#[test]
+fn each_fault_has_a_seed_of_its_own_that_repeats() {
+    let seeds: Vec<u64> = (0..4).map(|number| seed_of_fault(7, number)).collect();
+    assert_eq!(seeds, (0..4).map(|number| seed_of_fault(7, number)).collect::<Vec<_>>());
+    let distinct: BTreeSet<_> = seeds.iter().collect();
+    assert_eq!(distinct.len(), 4);
+    assert_ne!(seed_of_fault(8, 0), seeds[0]);
 }

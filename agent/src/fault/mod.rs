@@ -60,6 +60,17 @@ pub struct PlanContext<'a> {
 }
 
 impl PlanError {
+    /// The way on; empty where there is none to tell.
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Parameter { hint, .. }
+            | Self::NoTarget { hint, .. }
+            | Self::Unsupported { hint, .. }
+            | Self::Refused { hint, .. } => hint,
+            Self::Facts(_) => "",
+        }
+    }
+
     pub(crate) fn parameter(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Parameter { message: message.into(), hint: hint.into() }
     }

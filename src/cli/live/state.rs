@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use faultline_agent::identity::FaultId;
 use faultline_agent::plan::{Bite, Evidence};
 
-use crate::experiment::document::{Experiment, MethodStep, Objective};
+use crate::experiment::document::{Experiment, Inject, Objective};
 use crate::hypothesis::verdict::RunVerdict;
 use crate::report::series::{self, Sums};
 use crate::report::{MomentKind, notation};
@@ -84,19 +84,9 @@ impl State {
         let mut method = 0.0;
         let mut awaited = Vec::new();
         for step in &spec.method {
-            match step {
-                MethodStep::Observe(span) => method += span.duration().as_secs_f64(),
-                MethodStep::Inject(inject) => {
-                    let lasts = inject.lasts.duration().as_secs_f64();
-                    awaited.push((inject.fault.name().to_owned(), lasts));
-                    method += lasts;
-                }
-                MethodStep::Together(injects) => {
-                    let lasts = injects.iter().map(|inject| inject.lasts.duration().as_secs_f64());
-                    awaited.extend(injects.iter().map(|inject| inject.fault.name().to_owned()).zip(lasts.clone()));
-                    method += lasts.fold(0.0, f64::max);
-                }
-            }
+            method += step.lasts().as_secs_f64();
+            let awaits = |inject: &Inject| (inject.fault.name().to_owned(), inject.lasts.duration().as_secs_f64());
+            awaited.extend(step.injections().iter().map(awaits));
         }
         let signal = |(name, signal): (&String, &_)| {
             let pace = series::pace(signal);

@@ -23,7 +23,7 @@ pub(super) fn plan(document: &Loaded, seed: Option<u64>, state: &Path) -> anyhow
     let spec = &document.experiment.spec;
     let given = seed.or(spec.seed);
     let seed = given.unwrap_or_else(draw_seed);
-    let private = spec.network == ServiceNetwork::Private && !spec.services.is_empty();
+    let private = spec.has_private_network();
     let policy = Policy::load(None)?;
     let host = Host { facts: HostFacts::new(existing(state), Vec::new()), policy, seed };
     // A network like the one that the run will have, for as long as the planning takes.
@@ -80,15 +80,10 @@ impl Host {
         let mut faults = 0;
         for (index, step) in spec.method.iter().enumerate() {
             let number = index + 1;
-            let injects = match step {
-                MethodStep::Observe(lasts) => {
-                    steps.push(StepPlan { number, lasts: *lasts, inject: None });
-                    continue;
-                }
-                MethodStep::Inject(inject) => std::slice::from_ref(inject),
-                MethodStep::Together(injects) => injects.as_slice(),
-            };
-            for inject in injects {
+            if let MethodStep::Observe(lasts) = step {
+                steps.push(StepPlan { number, lasts: *lasts, inject: None });
+            }
+            for inject in step.injections() {
                 let planned = self.fault(inject, spec, namespace.as_ref(), faults);
                 steps.push(StepPlan { number, lasts: inject.lasts, inject: Some(planned) });
                 faults += 1;
@@ -164,8 +159,7 @@ fn unknown_before(inject: &Inject, spec: &Spec) -> Option<String> {
     if let Some(service) = &target.service {
         return Some(format!("its target is the processes of service `{service}`, which the run starts"));
     }
-    let private = spec.network == ServiceNetwork::Private && !spec.services.is_empty();
-    (private && target.process.is_some())
+    (spec.has_private_network() && target.process.is_some())
         .then(|| "its target is looked for among the processes in the run's private network".into())
 }
 

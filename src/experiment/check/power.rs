@@ -1,7 +1,7 @@
 use faultline_agent::units::TimeSpan;
 
 use super::{Findings, at};
-use crate::experiment::document::{ExecReading, Inject, MethodStep, Objective, Signal, Spec};
+use crate::experiment::document::{ExecReading, MethodStep, Objective, Signal, Spec};
 
 /// Whether a run can decide its objectives at all: a share is shown to be small only by enough events, so a short
 /// phase with a slow prober ends as `inconclusive` however healthy the service is.
@@ -36,14 +36,7 @@ fn phases(method: &[MethodStep]) -> (TimeSpan, TimeSpan) {
     let is_fault = |step: &MethodStep| !matches!(step, MethodStep::Observe(_));
     let first = method.iter().position(is_fault).unwrap_or(method.len());
     let last = method.iter().rposition(is_fault).map_or(first, |last| last + 1);
-    let length = |step: &MethodStep| match step {
-        MethodStep::Observe(time) => time.duration(),
-        MethodStep::Inject(inject) => inject.lasts.duration(),
-        MethodStep::Together(injects) => {
-            injects.iter().map(|inject: &Inject| inject.lasts.duration()).max().unwrap_or_default()
-        }
-    };
-    let sum = |steps: &[MethodStep]| TimeSpan::from(steps.iter().map(length).sum::<std::time::Duration>());
+    let sum = |steps: &[MethodStep]| TimeSpan::from(steps.iter().map(MethodStep::lasts).sum::<std::time::Duration>());
     (sum(&method[..first]), sum(&method[first..last]))
 }
 

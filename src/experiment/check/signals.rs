@@ -2,14 +2,12 @@ use http::Uri;
 
 use super::services::command;
 use super::{Findings, at};
-use crate::experiment::document::{
-    ExecSignal, HostSignal, HttpSignal, PrometheusSignal, ServiceNetwork, Signal, Spec, TcpSignal,
-};
+use crate::experiment::document::{ExecSignal, HostSignal, HttpSignal, PrometheusSignal, Signal, Spec, TcpSignal};
 use crate::experiment::yaml::Path;
 
 /// Where samples come from.
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
-    let private = spec.network == ServiceNetwork::Private && !spec.services.is_empty();
+    let private = spec.has_private_network();
     for (name, signal) in &spec.signals {
         let path = at!["spec", "signals", name];
         let reached = match signal {

@@ -1,7 +1,7 @@
 use std::path::{Component, Path as FilePath};
 
 use super::{Findings, at};
-use crate::experiment::document::{MethodStep, Pick, ProcessSelector, Signal, Spec, Target};
+use crate::experiment::document::{Pick, ProcessSelector, Signal, Spec, Target};
 use crate::experiment::yaml::Path;
 
 /// Whom the faults meet.
@@ -9,11 +9,7 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
     for (name, target) in &spec.targets {
         let path = at!["spec", "targets", name];
         one(&path, target, findings);
-        let injected = spec.method.iter().any(|step| match step {
-            MethodStep::Observe(_) => false,
-            MethodStep::Inject(inject) => inject.on.as_ref() == Some(name),
-            MethodStep::Together(injects) => injects.iter().any(|inject| inject.on.as_ref() == Some(name)),
-        });
+        let injected = spec.injections().any(|inject| inject.on.as_ref() == Some(name));
         let read =
             spec.signals.values().any(|signal| matches!(signal, Signal::Host(host) if host.of.as_ref() == Some(name)));
         let whole = findings.is_whole(&at!["spec", "method"]) && findings.is_whole(&at!["spec", "signals"]);

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use faultline_agent::fault::AnyFault;
 use faultline_agent::units::TimeSpan;
 use schemars::JsonSchema;
@@ -13,6 +15,27 @@ pub enum MethodStep {
     Inject(Inject),
     /// Inject several at the same time.
     Together(Vec<Inject>),
+}
+
+impl MethodStep {
+    /// What it injects, at the same time; nothing if it only watches.
+    pub fn injections(&self) -> &[Inject] {
+        match self {
+            Self::Observe(_) => &[],
+            Self::Inject(inject) => std::slice::from_ref(inject),
+            Self::Together(injects) => injects,
+        }
+    }
+
+    /// How long it takes: of several faults, as long as the longest.
+    pub fn lasts(&self) -> Duration {
+        match self {
+            Self::Observe(lasts) => lasts.duration(),
+            Self::Inject(_) | Self::Together(_) => {
+                self.injections().iter().map(|inject| inject.lasts.duration()).max().unwrap_or_default()
+            }
+        }
+    }
 }
 
 /// One fault on one target for one length of time.

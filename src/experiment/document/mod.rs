@@ -109,6 +109,18 @@ pub struct Spec {
     pub error_rate: Option<Percent>,
 }
 
+impl Spec {
+    /// Whether the run has a network of its own: one is made for services, unless they use the host's.
+    pub fn has_private_network(&self) -> bool {
+        self.network == ServiceNetwork::Private && !self.services.is_empty()
+    }
+
+    /// Everything that the method injects, in the order of the document.
+    pub fn injections(&self) -> impl Iterator<Item = &Inject> {
+        self.method.iter().flat_map(MethodStep::injections)
+    }
+}
+
 /// The network of the services that the run starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "kebab-case")]

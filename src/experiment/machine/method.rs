@@ -39,10 +39,7 @@ impl Method {
                     *so_far = so_far.saturating_add(more.duration());
                 }
                 (MethodStep::Observe(lasts), _) => stages.push(Stage::Observe(lasts.duration())),
-                (MethodStep::Inject(inject), _) => stages.push(Stage::Inject(vec![number(inject)])),
-                (MethodStep::Together(injects), _) => {
-                    stages.push(Stage::Inject(injects.iter().map(&mut number).collect()));
-                }
+                (step, _) => stages.push(Stage::Inject(step.injections().iter().map(&mut number).collect())),
             }
         }
         Self { stages, recovery: spec.recovery.within.duration() }
@@ -51,29 +48,6 @@ impl Method {
     /// How many faults it has.
     pub fn faults(&self) -> usize {
         self.stages.iter().map(|stage| if let Stage::Inject(faults) = stage { faults.len() } else { 0 }).sum()
-    }
-
-    /// The injections of a document in the order of their numbers.
-    pub fn injections(spec: &Spec) -> Vec<&Inject> {
-        spec.method
-            .iter()
-            .flat_map(|step| match step {
-                MethodStep::Observe(_) => [].iter(),
-                MethodStep::Inject(inject) => std::slice::from_ref(inject).iter(),
-                MethodStep::Together(injects) => injects.iter(),
-            })
-            .collect()
-    }
-
-    /// How long the method takes when nothing goes wrong, recovery left out.
-    pub fn lasts(&self) -> Duration {
-        self.stages
-            .iter()
-            .map(|stage| match stage {
-                Stage::Observe(lasts) => *lasts,
-                Stage::Inject(faults) => faults.iter().map(|(_, lasts)| *lasts).max().unwrap_or_default(),
-            })
-            .fold(Duration::ZERO, Duration::saturating_add)
     }
 
     /// Whether a later stage injects.

@@ -218,6 +218,11 @@ impl State {
         matches!(self.faults.get(&fault), Some(Life::Active { .. }))
     }
 
+    /// Whether a fault was measured to act.
+    pub fn has_bitten(&self, fault: FaultNumber) -> bool {
+        self.bit.contains(&fault)
+    }
+
     /// Whether the run is over.
     pub fn is_over(&self) -> bool {
         self.run == RunState::Judged

@@ -191,7 +191,7 @@ impl Walk {
     }
 
     fn note_bite(&mut self, fault: FaultNumber) {
-        if !self.state.bit.contains(&fault) {
+        if !self.state.has_bitten(fault) {
             self.state.bit.push(fault);
         }
     }
@@ -237,7 +237,7 @@ impl Walk {
         if !verified {
             self.state.left_behind.push(fault);
         }
-        if !self.state.bit.contains(&fault) && self.state.ending.is_none() {
+        if !self.state.has_bitten(fault) && self.state.ending.is_none() {
             let reason = format!("fault {} ran its whole time without any effect that could be measured", fault.0 + 1);
             return self.end(Ending::Invalid(reason));
         }

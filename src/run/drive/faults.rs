@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faultline_agent::fault::AnyFault;
+use faultline_agent::fault::{AnyFault, PlanError};
 use faultline_agent::identity::{FaultId, ProcessIdentity};
 use faultline_agent::plan::{Bite, Evidence, Plan};
 use faultline_agent::units::TimeSpan;
@@ -24,7 +24,6 @@ pub(super) struct FaultRun {
     pub(super) lasts: TimeSpan,
     pub(super) seed: u64,
     pub(super) plan: Option<Plan>,
-    pub(super) bites: bool,
     pub(super) measuring: bool,
 }
 
@@ -36,29 +35,22 @@ pub(super) enum NotPlanned {
     Target { name: String, error: TargetError },
     /// Its fault.
     #[error("{fault}: {error}")]
-    Fault { fault: &'static str, error: faultline_agent::fault::PlanError },
+    Fault { fault: &'static str, error: PlanError },
 }
 
 impl NotPlanned {
     /// Message and hint in one text.
     pub(super) fn told(&self) -> String {
-        use faultline_agent::fault::PlanError;
         let hint = match self {
-            Self::Target { error, .. } => error.hint().to_owned(),
-            Self::Fault { error, .. } => match error {
-                PlanError::Parameter { hint, .. }
-                | PlanError::NoTarget { hint, .. }
-                | PlanError::Unsupported { hint, .. }
-                | PlanError::Refused { hint, .. } => hint.clone(),
-                PlanError::Facts(_) => String::new(),
-            },
+            Self::Target { error, .. } => error.hint(),
+            Self::Fault { error, .. } => error.hint(),
         };
         if hint.is_empty() { self.to_string() } else { format!("{self} (hint: {hint})") }
     }
 
     /// Whether the host cannot do it, rather than must not or need not.
     pub(super) fn is_unsupported(&self) -> bool {
-        matches!(self, Self::Fault { error: faultline_agent::fault::PlanError::Unsupported { .. }, .. })
+        matches!(self, Self::Fault { error: PlanError::Unsupported { .. }, .. })
     }
 }
 
@@ -68,11 +60,6 @@ pub(super) struct Ground {
     pub(super) run: String,
     pub(super) namespace: faultline_agent::identity::NetworkNamespace,
     pub(super) services: std::collections::BTreeMap<String, Vec<ProcessIdentity>>,
-}
-
-/// The seed of the fault with this number: a stream of its own, so that one fault's choices never shift another's.
-pub(super) fn seed_of(run: u64, fault: FaultNumber) -> u64 {
-    crate::targets::seed_of_fault(run, fault.0)
 }
 
 /// Resolves the target of an injection as things are now, and plans it.
@@ -87,9 +74,7 @@ pub(super) fn plan(agent: &dyn Agent, fault: &FaultRun, ground: &Ground) -> Resu
     let resolved = resolve(&fault.target_name, fault.target.as_ref(), &context)
         .map_err(|error| NotPlanned::Target { name: fault.target_name.clone(), error })?;
     let request = PlanRequest { id: &fault.id, scope: &resolved.scope, seed: fault.seed, lasts: fault.lasts };
-    let plan =
-        agent.plan(&fault.fault, &request).map_err(|error| NotPlanned::Fault { fault: fault.fault.name(), error })?;
-    Ok(plan)
+    agent.plan(&fault.fault, &request).map_err(|error| NotPlanned::Fault { fault: fault.fault.name(), error })
 }
 
 impl Drive<'_, '_> {
@@ -206,28 +191,12 @@ impl Drive<'_, '_> {
 
     fn note_evidence(&mut self, number: FaultNumber, evidence: &Evidence, last: bool) {
         let id = self.id(number);
-        let Some(fault) = self.faults.get_mut(number.0) else { return };
-        let news = evidence.bite == Bite::Yes && !fault.bites;
-        fault.bites |= news;
+        let news = evidence.bite == Bite::Yes && !self.machine.has_bitten(number);
         if last || news || evidence.bite != Bite::Yes {
             self.note(Happening::Evidence { fault: id, evidence: evidence.clone() });
         }
         if news {
             self.event(Event::Bites(number));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_fault_has_a_seed_of_its_own_that_repeats() {
-        let seeds: Vec<u64> = (0..4).map(|number| seed_of(7, FaultNumber(number))).collect();
-        assert_eq!(seeds, (0..4).map(|number| seed_of(7, FaultNumber(number))).collect::<Vec<_>>());
-        let distinct: std::collections::BTreeSet<_> = seeds.iter().collect();
-        assert_eq!(distinct.len(), 4);
-        assert_ne!(seed_of(8, FaultNumber(0)), seeds[0]);
     }
 }

@@ -35,6 +35,7 @@ impl Drive<'_, '_> {
 
     async fn last_samples(&mut self) {
         self.sources_stop.cancel();
+        self.sources.close();
         let deadline = tokio::time::Instant::now() + LAST_SAMPLES;
         loop {
             tokio::select! {
@@ -55,9 +56,7 @@ impl Drive<'_, '_> {
     /// Takes the services down; what is still running afterwards, if anything is.
     async fn stop_services(&mut self) -> Option<String> {
         let stopped = self.services.take()?.stop().await;
-        while let Ok(event) = self.service_events.try_recv() {
-            self.service_changed(event);
-        }
+        self.take_service_events();
         if let Some(scratch) = stopped.scratch {
             return Some(format!("the scratch folder could not be removed: {scratch}"));
         }

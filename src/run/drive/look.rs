@@ -51,11 +51,10 @@ impl Drive<'_, '_> {
             self.machine.run_state(),
             RunState::Steady | RunState::Injecting | RunState::Biting | RunState::Watching
         );
-        if !watched || self.breached {
+        if !watched {
             return;
         }
         if let Some(guardrail) = self.judge.breach(self.record.now()) {
-            self.breached = true;
             let told = format!("guardrail breached: {} ({})", guardrail.description, guardrail.because);
             self.note(Happening::Breached { guardrail: Box::new(guardrail) });
             self.event(Event::Breached(told));
@@ -71,7 +70,7 @@ impl Drive<'_, '_> {
         }
         let due: Vec<FaultNumber> = (0..self.faults.len())
             .map(FaultNumber)
-            .filter(|number| self.machine.is_active(*number) && (all || !self.faults[number.0].bites))
+            .filter(|number| self.machine.is_active(*number) && (all || !self.machine.has_bitten(*number)))
             .collect();
         for number in due {
             self.measure(number);
@@ -79,7 +78,7 @@ impl Drive<'_, '_> {
     }
 
     fn recovery(&mut self) {
-        if !self.awaiting_recovery || self.machine.recovered().is_some() {
+        if self.machine.run_state() != RunState::Recovering || self.machine.recovered().is_some() {
             return;
         }
         let now = self.record.now();

@@ -24,7 +24,7 @@ use super::folder::RunFolder;
 use super::journal::{Event as Happening, RunState};
 use super::record::Record;
 use super::stop::StopSignals;
-use crate::experiment::machine::{Command, Event, FaultNumber, Method, State, Stop, Timer, step};
+use crate::experiment::machine::{Command, Event, FaultNumber, Illegal, State, Stop, Timer, step};
 use crate::fleet::{Agent, NotInjected, Undone};
 use crate::hypothesis::Judge;
 use crate::hypothesis::verdict::RunVerdict;
@@ -65,8 +65,6 @@ pub(super) struct Drive<'a, 'w> {
     faults: Vec<FaultRun>,
     timers: BTreeMap<Timer, Instant>,
     undone_at: Option<f64>,
-    awaiting_recovery: bool,
-    breached: bool,
     next_measurement: Instant,
     replies: UnboundedSender<Reply>,
     sources: TaskTracker,
@@ -120,29 +118,24 @@ impl Drive<'_, '_> {
 
     /// Tells the machine what happened, and does what it commands.
     fn event(&mut self, event: Event) {
-        let before = self.machine.run_state();
-        match step(self.machine.clone(), event) {
-            Ok((state, commands)) => {
-                self.machine = state;
-                if self.machine.run_state() != before {
-                    self.enter(self.machine.run_state());
-                }
-                for command in commands {
-                    self.command(command);
-                }
-            }
-            Err(illegal) => {
-                tracing::error!(%illegal, "the run is ended, since its state is no longer understood");
-                let stop = Event::Stopped(Stop::Broken(format!("a defect of Faultline: {illegal}")));
-                // A stop is legal in every state but the last, in which nothing is left to do.
-                if let Ok((state, commands)) = step(self.machine.clone(), stop) {
-                    self.machine = state;
-                    for command in commands {
-                        self.command(command);
-                    }
-                }
-            }
+        if let Err(illegal) = self.advance(event) {
+            tracing::error!(%illegal, "the run is ended, since its state is no longer understood");
+            // A stop is legal in every state but the last, in which nothing is left to do.
+            let _ = self.advance(Event::Stopped(Stop::Broken(format!("a defect of Faultline: {illegal}"))));
         }
+    }
+
+    fn advance(&mut self, event: Event) -> Result<(), Illegal> {
+        let before = self.machine.run_state();
+        let (state, commands) = step(self.machine.clone(), event)?;
+        self.machine = state;
+        if self.machine.run_state() != before {
+            self.enter(self.machine.run_state());
+        }
+        for command in commands {
+            self.command(command);
+        }
+        Ok(())
     }
 
     /// Writes down what happened. The judge follows the very entries of the journal, so that judging the journal again
@@ -171,8 +164,8 @@ impl Drive<'_, '_> {
             }
             Command::Inject(fault) => self.inject(fault),
             Command::Undo(fault) => self.undo(fault),
-            Command::AwaitRecovery => self.awaiting_recovery = true,
-            Command::Judge => self.awaiting_recovery = false,
+            // The loop itself looks for recovery while the state says so, and judges when it is over.
+            Command::AwaitRecovery | Command::Judge => {}
         }
     }
 
@@ -204,6 +197,12 @@ impl Drive<'_, '_> {
     fn service_changed(&mut self, event: ServiceEvent) {
         self.note(Happening::Service { name: event.name, change: event.change });
     }
+
+    fn take_service_events(&mut self) {
+        while let Ok(event) = self.service_events.try_recv() {
+            self.service_changed(event);
+        }
+    }
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -211,9 +210,4 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// What the machine's methods are numbered by.
-pub(super) fn method_of(request: &RunRequest) -> Method {
-    Method::of(&request.experiment.spec)
 }

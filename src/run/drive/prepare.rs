@@ -9,8 +9,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::faults::{FaultRun, Ground, plan, seed_of};
-use super::{Drive, Happening, Reply, method_of};
+use super::faults::{FaultRun, Ground, plan};
+use super::{Drive, Happening, Reply};
 use crate::experiment::document::Inject;
 use crate::experiment::machine::{Event, FaultNumber, Method, State, Stop};
 use crate::fleet::Agent;
@@ -23,6 +23,7 @@ use crate::run::record::Record;
 use crate::run::stop::StopSignals;
 use crate::services::{ServiceContext, Services, scratch, this_program};
 use crate::signals::{self, SignalContext};
+use crate::targets::seed_of_fault;
 
 /// The name under which plans and reports speak of a fault without a target.
 pub(super) const WHOLE_HOST: &str = "host";
@@ -60,8 +61,8 @@ pub(super) fn prepare<'a, 'w>(
     let spec = &request.experiment.spec;
     let judge = Judge::new(spec).map_err(|error| error.to_string())?;
     let agent: Arc<dyn Agent> = Arc::new(LocalAgent::open(&request.state, run)?);
-    let faults = Method::injections(spec)
-        .into_iter()
+    let faults = spec
+        .injections()
         .enumerate()
         .map(|(number, inject)| fault_run(request, agent.as_ref(), FaultNumber(number), inject))
         .collect();
@@ -71,7 +72,7 @@ pub(super) fn prepare<'a, 'w>(
         request,
         run: run.to_owned(),
         record,
-        machine: State::new(method_of(request)),
+        machine: State::new(Method::of(spec)),
         judge,
         agent,
         shared_ground: Arc::new(Mutex::new(Ground {
@@ -84,8 +85,6 @@ pub(super) fn prepare<'a, 'w>(
         faults,
         timers: BTreeMap::new(),
         undone_at: None,
-        awaiting_recovery: false,
-        breached: false,
         next_measurement: Instant::now(),
         replies,
         sources: TaskTracker::new(),
@@ -103,9 +102,8 @@ fn fault_run(request: &RunRequest, agent: &dyn Agent, number: FaultNumber, injec
         target_name: inject.on.clone().unwrap_or_else(|| WHOLE_HOST.into()),
         target: inject.on.as_ref().and_then(|name| request.experiment.spec.targets.get(name)).cloned(),
         lasts: inject.lasts,
-        seed: seed_of(request.seed, number),
+        seed: seed_of_fault(request.seed, number.0),
         plan: None,
-        bites: false,
         measuring: false,
     }
 }
@@ -129,9 +127,7 @@ impl Drive<'_, '_> {
                 Err(reason) => return self.stop(Stop::Broken(reason)),
             },
         }
-        while let Ok(event) = self.service_events.try_recv() {
-            self.service_changed(event);
-        }
+        self.take_service_events();
         match self.plan_everything() {
             Ok(()) => {}
             Err(Stop::Impossible(reason)) => return self.event(Event::Stopped(Stop::Impossible(reason))),
@@ -193,7 +189,6 @@ impl Drive<'_, '_> {
         for source in sources {
             self.sources.spawn(source.run(self.samples_in.clone(), self.sources_stop.clone()));
         }
-        self.sources.close();
         Ok(())
     }
 }

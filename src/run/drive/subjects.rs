@@ -43,8 +43,13 @@ impl Drive<'_, '_> {
         Ok(subjects)
     }
 
-    /// Lets the signals know the services' processes of now.
+    /// Lets the signals know the services' processes of now, if any of them follows a target: to find them is to read all
+    /// of `/proc`.
     pub(super) fn refresh_ground(&self) {
+        let follows = |signal: &Signal| matches!(signal, Signal::Host(host) if host.of.is_some());
+        if !self.request.experiment.spec.signals.values().any(follows) {
+            return;
+        }
         *self.shared_ground.lock().unwrap_or_else(PoisonError::into_inner) = self.ground();
     }
 }
