@@ -11,7 +11,7 @@ use faultline_agent::identity::{FaultId, NetworkNamespace};
 use faultline_agent::kernel::{Hold, HostKernel, Kernel, namespace};
 use faultline_agent::plan::Step;
 use faultline_agent::plan::step::{
-    Direction, HoldTime, PacketOwner, PacketQueue, PacketRules, PacketSelection, PartitionAction, PortRange,
+    Direction, HoldTime, PacketOwner, PacketQueue, PacketRules, PacketSelection, PartitionAction, PortRange, TcpHeld,
 };
 use faultline_agent::units::TimeSpan;
 
@@ -192,7 +192,16 @@ pub(crate) fn delay(selection: PacketSelection, milliseconds: u64) -> Step {
         seed: 7,
     };
     let queue = u16::try_from(1024 + id.number() % 60_000).unwrap();
-    Step::PacketQueue(PacketQueue { table: id.table_name(), queue, selection, hold })
+    Step::PacketQueue(PacketQueue { table: id.table_name(), queue, selection, tcp: TcpHeld::AsItLeaves, hold })
+}
+
+/// As [`delay`], of TCP beyond loopback what comes back.
+pub(crate) fn delay_answers(selection: PacketSelection, milliseconds: u64) -> Step {
+    let mut step = delay(selection, milliseconds);
+    if let Step::PacketQueue(queue) = &mut step {
+        queue.tcp = TcpHeld::AsItArrives;
+    }
+    step
 }
 
 pub(crate) fn cut(selection: PacketSelection, action: PartitionAction) -> Step {

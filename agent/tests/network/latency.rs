@@ -1,11 +1,14 @@
+use std::io::{Read, Write};
+use std::time::Instant;
+
 use faultline_agent::plan::Bite;
 use faultline_agent::plan::Step;
 use faultline_agent::plan::step::{Direction, Distribution, Protocol};
 use faultline_agent::units::TimeSpan;
 
 use crate::lab::{
-    Lab, PORT, SERVER_4, SERVER_6, apply, assert_takes, can_run, connect, datagram_round_trip, delay, round_trip,
-    selection, serve, to_port, undo,
+    Lab, PORT, SERVER_4, SERVER_6, apply, assert_takes, can_run, connect, datagram_round_trip, delay, delay_answers,
+    round_trip, selection, serve, to_port, undo,
 };
 
 #[test]
@@ -15,10 +18,15 @@ fn both_families_and_protocols_are_delayed_once_a_direction() {
     }
     let lab = Lab::new();
     let mut existing = lab.client(|| connect(SERVER_4, PORT).unwrap());
-    for (direction, trips) in [(Direction::Egress, 1.0), (Direction::Ingress, 1.0), (Direction::Both, 2.0)] {
+    for (direction, answers, trips) in [
+        (Direction::Egress, false, 1.0),
+        (Direction::Egress, true, 1.0),
+        (Direction::Ingress, false, 1.0),
+        (Direction::Both, false, 2.0),
+    ] {
         let mut selection = to_port(lab.client_namespace(), PORT);
         selection.direction = direction;
-        let step = delay(selection, 40);
+        let step = if answers { delay_answers(selection, 40) } else { delay(selection, 40) };
         let hold = apply(&step);
         assert!(matches!(hold.evidence().bite, Bite::NotYet(_)));
         assert_takes(40.0 * trips, || round_trip(&mut existing).unwrap());
@@ -44,17 +52,19 @@ fn loopback_is_delayed_once_each_way() {
     }
     let lab = Lab::new();
     serve(&lab.client_namespace(), PORT);
-    for (direction, ports, asked) in [
-        (Direction::Egress, true, 30.0),
-        (Direction::Both, true, 60.0),
+    for (direction, answers, ports, asked) in [
+        (Direction::Egress, false, true, 30.0),
+        (Direction::Egress, true, true, 30.0),
+        (Direction::Both, false, true, 60.0),
         // Without a filter the answer leaves and arrives as well; nothing is held twice.
-        (Direction::Egress, false, 60.0),
-        (Direction::Both, false, 60.0),
+        (Direction::Egress, false, false, 60.0),
+        (Direction::Egress, true, false, 60.0),
+        (Direction::Both, false, false, 60.0),
     ] {
         let mut selection =
             if ports { to_port(lab.client_namespace(), PORT) } else { selection(lab.client_namespace()) };
         selection.direction = direction;
-        let step = delay(selection, 30);
+        let step = if answers { delay_answers(selection, 30) } else { delay(selection, 30) };
         let hold = apply(&step);
         for address in ["127.0.0.1", "::1"] {
             let mut stream = lab.client(|| connect(address, PORT).unwrap());
@@ -63,6 +73,31 @@ fn loopback_is_delayed_once_each_way() {
         }
         undo(&step, hold);
     }
+}
+
+/// What is held on its way out counts against its socket (TCP small queues), what is held on its way in does not.
+#[test]
+fn a_connection_has_as_much_on_the_way_as_its_window_allows() {
+    if !can_run() {
+        return;
+    }
+    let lab = Lab::new();
+    let mut taken = Vec::new();
+    for make in [delay, delay_answers] {
+        let step = make(to_port(lab.client_namespace(), PORT), 20);
+        let hold = apply(&step);
+        let mut stream = lab.client(|| connect(SERVER_4, PORT).unwrap());
+        let begin = Instant::now();
+        let sender = stream.try_clone().unwrap();
+        let sending = std::thread::spawn(move || (&sender).write_all(&vec![7; 200_000]).unwrap());
+        let mut echoed = vec![0; 200_000];
+        stream.read_exact(&mut echoed).unwrap();
+        taken.push(begin.elapsed());
+        sending.join().unwrap();
+        undo(&step, hold);
+    }
+    println!("200 kB there and back at 20 ms: {taken:?}, held as they leave and as they arrive");
+    assert!(taken[0] > 2 * taken[1], "{taken:?}");
 }
 
 #[test]

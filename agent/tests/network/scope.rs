@@ -9,7 +9,8 @@ use faultline_agent::plan::Bite;
 use faultline_agent::plan::step::{Direction, PacketOwner, PartitionAction};
 
 use crate::lab::{
-    Lab, PORT, SERVER_4, SERVER_6, apply, assert_takes, can_run, connect, cut, delay, round_trip, selection, undo,
+    Lab, PORT, SERVER_4, SERVER_6, apply, assert_takes, can_run, connect, cut, delay, delay_answers, round_trip,
+    selection, undo,
 };
 use crate::peer::Peer;
 
@@ -23,24 +24,27 @@ fn one_process_is_delayed_from_the_first_packet_of_each_connection() {
     for peer in [&mut target, &mut other] {
         peer.ask(&format!("connect {SERVER_4} {PORT}")).unwrap();
     }
-    let mut chosen = selection(lab.client_namespace());
-    chosen.owner = PacketOwner::Processes(vec![target.identity()]);
-    let step = delay(chosen, 30);
-    let hold = apply(&step);
-    assert_takes(30.0, || target.ask("echo").unwrap());
-    assert_takes(0.0, || other.ask("echo").unwrap());
-    for address in [SERVER_4, SERVER_6] {
-        for _ in 0..5 {
-            for order in ["connect", "echo", "datagram"] {
-                let order = format!("{order} {address} {PORT}");
-                assert_takes(30.0, || target.ask(&order).unwrap());
-                assert_takes(0.0, || other.ask(&order).unwrap());
+    for make in [delay, delay_answers] {
+        target.ask(&format!("connect {SERVER_4} {PORT}")).unwrap();
+        let mut chosen = selection(lab.client_namespace());
+        chosen.owner = PacketOwner::Processes(vec![target.identity()]);
+        let step = make(chosen, 30);
+        let hold = apply(&step);
+        assert_takes(30.0, || target.ask("echo").unwrap());
+        assert_takes(0.0, || other.ask("echo").unwrap());
+        for address in [SERVER_4, SERVER_6] {
+            for _ in 0..5 {
+                for order in ["connect", "echo", "datagram"] {
+                    let order = format!("{order} {address} {PORT}");
+                    assert_takes(30.0, || target.ask(&order).unwrap());
+                    assert_takes(0.0, || other.ask(&order).unwrap());
+                }
             }
         }
+        assert_eq!(hold.evidence().bite, Bite::Yes);
+        undo(&step, hold);
+        assert_takes(0.0, || target.ask("echo").unwrap());
     }
-    assert_eq!(hold.evidence().bite, Bite::Yes);
-    undo(&step, hold);
-    assert_takes(0.0, || target.ask("echo").unwrap());
 }
 
 #[test]
@@ -114,11 +118,16 @@ fn a_cgroup_is_delayed_and_its_neighbour_is_not() {
     let (mut target, mut other) = (Peer::start(&lab, Some(&cgroup.0)), Peer::start(&lab, None));
     target.ask("serve - 7902").unwrap();
     let path = Path::new("/").join(cgroup.0.strip_prefix(&mount).unwrap());
-    for (direction, trips) in [(Direction::Egress, 1.0), (Direction::Ingress, 1.0), (Direction::Both, 2.0)] {
+    for (direction, answers, trips) in [
+        (Direction::Egress, false, 1.0),
+        (Direction::Egress, true, 1.0),
+        (Direction::Ingress, false, 1.0),
+        (Direction::Both, false, 2.0),
+    ] {
         let mut chosen = selection(lab.client_namespace());
         chosen.owner = PacketOwner::Cgroups(vec![path.clone()]);
         chosen.direction = direction;
-        let step = delay(chosen, 30);
+        let step = if answers { delay_answers(chosen, 30) } else { delay(chosen, 30) };
         let hold = apply(&step);
         for address in [SERVER_4, SERVER_6] {
             for order in ["connect", "echo", "datagram"] {

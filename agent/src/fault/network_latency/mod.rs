@@ -31,9 +31,10 @@ pub struct NetworkLatency {
     #[serde(default)]
     pub correlation: Percent,
     /// Which way the packets go, seen from the target. One direction adds the delay to each round trip once, `both`
-    /// twice.
-    #[serde(default)]
-    pub direction: Direction,
+    /// twice. If absent, each round trip takes the delay once: held is what leaves, but by the queue, of TCP, what comes
+    /// back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
     /// The other side; anybody if absent.
     #[serde(default, skip_serializing_if = "Peers::is_anybody")]
     pub peers: Peers,
@@ -59,8 +60,8 @@ Every packet is held for the delay, so a request and its answer take one delay m
 Two engines. `netem` is the kernel's own: it delays all that leaves by one interface, and is added in place of a qdisc \
 that the kernel made by itself, never of somebody's. `queue` holds packets in the worker: an nftables table of its own \
 hands them over with bypass, so that the kernel takes everything down and lets traffic flow when the worker ends, \
-however it ends. Bulk TCP transfers through it slow \
-down by more than the delay alone; requests and answers do not. `auto` takes netem where it does exactly what is asked, else the queue; the plan says which and why. \
+however it ends. A TCP packet that it holds on its way out counts against what its connection may have on the way, so \
+unless a direction is named it holds those that come back instead. `auto` takes netem where it does exactly what is asked, else the queue; the plan says which and why. \
 Faults of both add up on one interface.\n\n\
 Exempt: ARP, IPv6 neighbour discovery, Faultline's own control traffic, and loopback when the target is a whole host \
 and no address or interface says otherwise. The queue holds a packet over loopback once even with `both`, unless it \
@@ -89,13 +90,14 @@ leaves and arrives within one cgroup that is the target.";
 
     fn plan(&self, context: PlanContext<'_>) -> Result<Plan, PlanError> {
         self.check()?;
-        let scope = packet_scope::select(&context, self.direction, self.interface.as_deref(), &self.peers)?;
+        let scope =
+            packet_scope::select(&context, self.direction.unwrap_or_default(), self.interface.as_deref(), &self.peers)?;
         let chosen = engine::choose(self, &context, &scope)?;
         let (steps, mut notes) = match chosen {
             Chosen::Queue(why) => {
-                let order = "packets of one connection keep their order, so that a late one holds up those behind it";
-                let notes = [Some(why), (!self.jitter.is_zero()).then(|| order.to_owned())];
-                (queue::steps(self, &context, &scope)?, notes.into_iter().flatten().collect::<Vec<_>>())
+                let mut notes = vec![why];
+                notes.extend(queue::notes(self));
+                (queue::steps(self, &context, &scope)?, notes)
             }
             Chosen::Netem(why) => {
                 let (steps, mut notes) = netem::steps(self, &context, &scope)?;
@@ -136,9 +138,10 @@ mod tests {
         facts.kernel_features.netem = Feature::Missing("no netem".into());
         let fault = parse(r#"{"delay": "100ms", "jitter": "10ms", "peers": {"cidrs": ["10.0.0.0/8"]}}"#);
         let plan = plan(&fault, &Scope::default(), &facts).unwrap();
-        insta::assert_snapshot!(plan.steps[0].describe(), @"add table inet faultline_00000000002a and hold for 100ms (jitter 10ms) in queue 1066: packets to 10.0.0.0/8, in the agent's own network namespace");
+        insta::assert_snapshot!(plan.steps[0].describe(), @"add table inet faultline_00000000002a and hold for 100ms (jitter 10ms) in queue 1066: packets to 10.0.0.0/8, in the agent's own network namespace; of TCP beyond loopback, what comes back");
         insta::assert_snapshot!(plan.notes.join("\n"), @r"
         engine queue, since netem cannot do this: no netem
+        of TCP beyond loopback, what comes back is held instead of what leaves: a round trip takes as long, and a connection can have as much on the way as on a real path
         packets of one connection keep their order, so that a late one holds up those behind it
         ARP, IPv6 neighbour discovery and Faultline's own control traffic are exempt
         ");

@@ -19,7 +19,7 @@ pub(super) fn obstacle(
     if fault.jitter.duration() > Netem::LONGEST_JITTER {
         return Ok(Some(format!("it cannot spread a delay by more than {:?}", Netem::LONGEST_JITTER)));
     }
-    if fault.direction != Direction::Egress {
+    if fault.direction.is_some_and(|direction| direction != Direction::Egress) {
         return Ok(Some("it acts on what leaves only, so `direction` would have to be egress".into()));
     }
     for selection in &scope.selections {

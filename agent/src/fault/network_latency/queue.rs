@@ -1,8 +1,10 @@
+use std::collections::BTreeSet;
+
 use super::NetworkLatency;
 use crate::fault::packet_scope::PacketScope;
 use crate::fault::{PlanContext, PlanError};
 use crate::plan::Step;
-use crate::plan::step::{HoldTime, PacketQueue};
+use crate::plan::step::{Direction, HoldTime, PacketQueue, Protocol, TcpHeld};
 
 /// The numbers below are those that people choose by hand.
 const FIRST_QUEUE: u16 = 1024;
@@ -24,6 +26,7 @@ pub(super) fn steps(
             table: context.id.table_name(),
             queue,
             selection: selection.clone(),
+            tcp: if fault.direction.is_none() { TcpHeld::AsItArrives } else { TcpHeld::AsItLeaves },
             hold: HoldTime {
                 delay: fault.delay,
                 jitter: fault.jitter,
@@ -36,8 +39,28 @@ pub(super) fn steps(
     Ok(steps)
 }
 
+/// What a person should know.
+pub(super) fn notes(fault: &NetworkLatency) -> Vec<String> {
+    let tcp = fault.peers.protocol.is_none_or(|protocol| protocol == Protocol::Tcp);
+    let place = match fault.direction {
+        _ if !tcp => None,
+        None => Some(
+            "of TCP beyond loopback, what comes back is held instead of what leaves: a round trip takes as long, and a \
+             connection can have as much on the way as on a real path",
+        ),
+        Some(Direction::Ingress) => None,
+        Some(Direction::Egress | Direction::Both) => Some(
+            "beyond loopback a TCP connection sends about two packets in each delay, since what is held on its way out \
+             counts against what a socket may have on the way; without `direction` a round trip is delayed once, without this",
+        ),
+    };
+    let order = "packets of one connection keep their order, so that a late one holds up those behind it";
+    place.into_iter().chain((!fault.jitter.is_zero()).then_some(order)).map(Into::into).collect()
+}
+
 /// A queue number made from the fault's own, moved on past those that are taken.
 fn number(id: u64, taken: &[u16]) -> Option<u16> {
+    let taken: BTreeSet<u16> = taken.iter().copied().collect();
     let span = u64::from(u16::MAX - FIRST_QUEUE);
     (0..span)
         .filter_map(|offset| u16::try_from(id.wrapping_add(offset) % span).ok())

@@ -44,7 +44,8 @@ impl Room for PacketQueue {
         let listener = Listener { control, thread: Some(thread) };
         enrol(inode?, &listener.control);
         // The rules come last: from the first packet on somebody listens.
-        let table = PacketTable::create(&self.table, &self.selection, Decision::Queue(self.queue))?;
+        let decision = Decision::Queue { number: self.queue, tcp: self.tcp };
+        let table = PacketTable::create(&self.table, &self.selection, decision)?;
         Ok(Some(Box::new(Queue { hold: self.hold, table, listener })))
     }
 

@@ -83,12 +83,21 @@ const DESTINATION_PORT: u32 = 2;
 
 /// Goes on if the packet passes an interface of this name.
 pub(super) fn interface(key: Meta, name: &str) -> Vec<Attributes> {
-    // The kernel compares all 16 bytes of an interface's name.
+    vec![expression::meta(key, REGISTER), expression::equals(&padded(name))]
+}
+
+/// Goes on if the packet passes an interface of any other name.
+pub(super) fn other_interface(key: Meta, name: &str) -> Vec<Attributes> {
+    vec![expression::meta(key, REGISTER), expression::differs(&padded(name))]
+}
+
+/// The kernel compares all 16 bytes of an interface's name.
+fn padded(name: &str) -> [u8; 16] {
     let mut padded = [0; 16];
     for (place, byte) in padded.iter_mut().zip(name.bytes().take(15)) {
         *place = byte;
     }
-    vec![expression::meta(key, REGISTER), expression::equals(&padded)]
+    padded
 }
 
 /// The conditions of a selection for each family and protocol, without the decision.

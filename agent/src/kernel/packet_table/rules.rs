@@ -1,12 +1,12 @@
 //! The rules of a table: which packets a selection means, as nftables expressions.
 
-use super::conditions::{Family, ICMP, ICMP_6, Owner, TCP, View, interface, matches};
+use super::conditions::{Family, ICMP, ICMP_6, Owner, TCP, View, interface, matches, other_interface};
 use super::dialect::{Dialect, HandOver};
 use crate::kernel::control_traffic::MARK;
 use crate::kernel::nftables::expression::{self, Base, Meta, REGISTER, Reject, Verdict};
 use crate::kernel::nftables::object::Hook;
 use crate::kernel::raw_netlink::Attributes;
-use crate::plan::step::{PacketOwner, PacketSelection};
+use crate::plan::step::{PacketOwner, PacketSelection, TcpHeld};
 
 /// What becomes of a selected packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,23 @@ pub(crate) enum Decision {
     /// It disappears, and its sender is told "host unreachable".
     Unreachable,
     /// It goes to the listener on a queue.
-    Queue(u16),
+    Queue {
+        /// The number of the queue.
+        number: u16,
+        /// Where TCP is held.
+        tcp: TcpHeld,
+    },
+}
+
+impl Decision {
+    fn is_queue(self) -> bool {
+        matches!(self, Self::Queue { .. })
+    }
+
+    /// Whether what leaves by TCP is held at the other half of its round trip.
+    fn holds_answers(self, selection: &PacketSelection) -> bool {
+        matches!(self, Self::Queue { tcp: TcpHeld::AsItArrives, .. }) && !selection.direction.has_ingress()
+    }
 }
 
 /// Everything that goes into the chains of a table, in order.
@@ -31,7 +47,7 @@ pub(super) fn rules(
     let mut rules = Vec::new();
     for hook in hooks(selection, decision) {
         rules.extend(exemptions(hook, selection, decision, dialect).into_iter().map(|rule| (hook, rule)));
-        let queued = matches!(decision, Decision::Queue(_)) && selection.direction.has_egress() && selection.loopback;
+        let queued = decision.is_queue() && selection.direction.has_egress() && selection.loopback;
         // What leaves over loopback is held as it arrives: by then it does not count any more against what its socket
         // may have on the way (TCP small queues), and a packet that leaves and arrives is held once. The socket that a
         // packet shows as it arrives is the receiver's, so cgroups are matched as it leaves.
@@ -50,26 +66,45 @@ pub(super) fn rules(
                 rules.push((hook, rule));
             }
         }
-        for view in views(hook, selection) {
+        let answers = decision.holds_answers(selection);
+        for view in views(hook, selection, answers) {
             for owner in owners {
-                let split = decision == Decision::Reject;
-                for (mut rule, protocol) in matches(selection, view, hook, *owner, split) {
+                let split = decision == Decision::Reject || answers;
+                for (rule, protocol) in matches(selection, view, hook, *owner, split) {
                     if let Owner::Opening { queue } = owner {
                         // Opening is the sender's doing; what others open towards the target meets its local ports.
-                        if view == View::Ingress {
-                            continue;
+                        if view == View::Egress {
+                            rules.push((hook, [rule, vec![hand_over(*queue, dialect)]].concat()));
                         }
-                        rule.push(hand_over(*queue, dialect));
-                    } else {
-                        rule.push(expression::counter());
-                        rule.extend(decide(decision, protocol, dialect));
+                        continue;
                     }
-                    rules.push((hook, rule));
+                    let known = matches!(owner, Owner::Connections | Owner::LocalPorts);
+                    if answers && known && hook == Hook::Output && protocol == Some(TCP) {
+                        // It must not be handed over as just being opened.
+                        rules.push((hook, [rule, vec![expression::verdict(Verdict::Accept)]].concat()));
+                        continue;
+                    }
+                    let Some(first) = half_of_the_trip(answers, hook, *owner, protocol) else { continue };
+                    let last = [vec![expression::counter()], decide(decision, protocol, dialect)].concat();
+                    rules.push((hook, [first, rule, last].concat()));
                 }
             }
         }
     }
     rules
+}
+
+/// What a packet must be besides for its rule to be the one that holds it, where TCP is held as it arrives; `None` if
+/// that rule holds nothing. Over loopback, packets arrive where they left, and nothing changes.
+fn half_of_the_trip(answers: bool, hook: Hook, owner: Owner, protocol: Option<u8>) -> Option<Vec<Attributes>> {
+    match (hook, protocol) {
+        _ if !answers => Some(Vec::new()),
+        (Hook::Input, Some(TCP)) => Some(other_interface(Meta::InInterface, "lo")),
+        (Hook::Input, _) => None,
+        (Hook::Output, Some(TCP)) => matches!(owner, Owner::Cgroup { .. }).then(|| interface(Meta::OutInterface, "lo")),
+        (Hook::Output, None) => Some(vec![expression::meta(Meta::Protocol, REGISTER), expression::differs(&[TCP])]),
+        (Hook::Output | Hook::Forward, _) => Some(Vec::new()),
+    }
 }
 
 /// The hooks at which a selection's packets pass. Forwarded packets are nobody's here but the whole host's.
@@ -78,7 +113,8 @@ pub(super) fn hooks(selection: &PacketSelection, decision: Decision) -> Vec<Hook
     if selection.direction.has_egress() {
         hooks.push(Hook::Output);
     }
-    if selection.direction.has_ingress() || (selection.loopback && matches!(decision, Decision::Queue(_))) {
+    let late = decision.holds_answers(selection) || (decision.is_queue() && selection.loopback);
+    if selection.direction.has_ingress() || late {
         hooks.push(Hook::Input);
     }
     if selection.owner == PacketOwner::Everyone {
@@ -87,10 +123,10 @@ pub(super) fn hooks(selection: &PacketSelection, decision: Decision) -> Vec<Hook
     hooks
 }
 
-fn views(hook: Hook, selection: &PacketSelection) -> Vec<View> {
+fn views(hook: Hook, selection: &PacketSelection, answers: bool) -> Vec<View> {
     match hook {
         Hook::Output => vec![View::Egress],
-        Hook::Input if !selection.direction.has_ingress() => Vec::new(),
+        Hook::Input if !selection.direction.has_ingress() && !answers => Vec::new(),
         Hook::Input => vec![View::Ingress],
         Hook::Forward => {
             [(selection.direction.has_egress(), View::Egress), (selection.direction.has_ingress(), View::Ingress)]
@@ -149,7 +185,7 @@ fn decide(decision: Decision, protocol: Option<u8>, dialect: Dialect) -> Vec<Att
         Decision::Reject if protocol == Some(TCP) => vec![expression::reject(Reject::Reset)],
         Decision::Reject => vec![expression::reject(Reject::PortUnreachable)],
         Decision::Unreachable => vec![expression::reject(Reject::HostUnreachable)],
-        Decision::Queue(number) => vec![hand_over(number, dialect)],
+        Decision::Queue { number, .. } => vec![hand_over(number, dialect)],
     }
 }
 

@@ -16,7 +16,7 @@ mod space_fill;
 pub use cgroup_freeze::CgroupFreeze;
 pub use inode_fill::{InodeFill, InodeGoal};
 pub use netem::Netem;
-pub use packet_queue::{Distribution, HoldTime, PacketQueue};
+pub use packet_queue::{Distribution, HoldTime, PacketQueue, TcpHeld};
 pub use packet_rules::{PacketRules, PartitionAction};
 pub use packet_selection::{Direction, PacketOwner, PacketSelection, Protocol};
 pub use peer_range::{Network, PeerRangeError, PortRange};

@@ -37,6 +37,22 @@ pub struct HoldTime {
     pub seed: u64,
 }
 
+/// Where the packets of TCP connections are held if only those are meant that leave.
+///
+/// A packet that is held on its way out counts against what its socket may have on the way: with TCP small queues
+/// (`tcp_small_queue_check` in `net/ipv4/tcp_output.c`) a connection then sends about two packets in each delay,
+/// however large its window. What arrives counts against nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum TcpHeld {
+    /// Those that leave, on their way out.
+    #[default]
+    AsItLeaves,
+    /// Those that come back, on their way in: a round trip takes as long, and as much can be on the way as on a real
+    /// path.
+    AsItArrives,
+}
+
 /// An nftables owner table whose rules hand the selected packets to the worker, which holds each for a while.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -47,6 +63,9 @@ pub struct PacketQueue {
     pub queue: u16,
     /// The packets meant.
     pub selection: PacketSelection,
+    /// Where TCP is held.
+    #[serde(default)]
+    pub tcp: TcpHeld,
     /// How long they are held.
     pub hold: HoldTime,
 }
@@ -59,7 +78,12 @@ impl Describe for PacketQueue {
     fn describe(&self) -> String {
         let HoldTime { delay, jitter, .. } = self.hold;
         let time = if jitter.is_zero() { format!("{delay}") } else { format!("{delay} (jitter {jitter})") };
-        format!("add table inet {} and hold for {time} in queue {}: {}", self.table, self.queue, self.selection)
+        let Self { table, queue, selection, .. } = self;
+        let answers = match self.tcp {
+            TcpHeld::AsItLeaves => "",
+            TcpHeld::AsItArrives => "; of TCP beyond loopback, what comes back",
+        };
+        format!("add table inet {table} and hold for {time} in queue {queue}: {selection}{answers}")
     }
 
     fn describe_undo(&self) -> String {
