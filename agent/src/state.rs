@@ -1,13 +1,15 @@
 //! Where Faultline keeps its own files on a host: the fault journal, the runs, the halt file.
 
 use std::io::{self, Write};
+use std::os::fd::RawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The environment variable that names the state folder.
 pub const STATE_VARIABLE: &str = "FAULTLINE_STATE";
-const SYSTEM_FOLDER: &str = "/var/lib/faultline";
+/// Root's own state folder.
+pub(crate) const SYSTEM_FOLDER: &str = "/var/lib/faultline";
 
 /// The state folder cannot be used; nothing was injected.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +75,17 @@ impl StateFolder {
                 source: Some(source),
             }),
         }
+    }
+
+    /// The folder that an open descriptor leads to, to be read for as long as that is open.
+    pub(crate) fn held_open(descriptor: RawFd) -> Self {
+        Self { path: format!("/proc/self/fd/{descriptor}").into() }
+    }
+
+    /// Where the folder would be that nobody named: that of root, or of this user.
+    pub(crate) fn unnamed() -> Option<PathBuf> {
+        let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty() && name != STATE_VARIABLE);
+        Self::default_path(variable, owns_system_folders()).ok()
     }
 
     fn default_path(
@@ -164,7 +177,7 @@ impl StateFolder {
 
 /// Whether this process is root where system folders are concerned: root of a user namespace that maps one ordinary
 /// user sees `/var` owned by nobody.
-fn owns_system_folders() -> bool {
+pub(crate) fn owns_system_folders() -> bool {
     rustix::process::geteuid().is_root() && fs::metadata("/var").is_ok_and(|metadata| metadata.uid() == 0)
 }
 

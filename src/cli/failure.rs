@@ -8,6 +8,7 @@ use std::fmt;
 
 use faultline_agent::engine::{EngineError, InjectError};
 use faultline_agent::fault::PlanError;
+use faultline_agent::halt::HaltError;
 use faultline_agent::policy::{PolicyError, Refusal};
 use faultline_agent::state::StateError;
 
@@ -133,6 +134,12 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
             PlanError::Unsupported { .. } => NOT_APPLIED,
         };
         return of(code, error.hint());
+    }
+    if let Some(error) = error.downcast_ref::<HaltError>() {
+        return match error {
+            HaltError::File { .. } => of(PRECONDITION, "halt one state folder with --state, or as root everything"),
+            HaltError::Processes(_) | HaltError::Recover(_) => of(UNCERTAIN, "`faultline list` shows what is in place"),
+        };
     }
     if let Some(error) = error.downcast_ref::<ReportError>() {
         return of(PRECONDITION, error.hint());

@@ -1,33 +1,35 @@
 //! `faultline halt`: stop every run and undo every fault on this host, from any terminal.
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use clap::Args;
-use faultline_agent::halt;
-use faultline_agent::identity::{FaultId, boot_id};
-use faultline_agent::journal::{Found, Journal};
+use faultline_agent::guard;
+use faultline_agent::halt::{self, HaltOptions, Stopped};
 use faultline_agent::kernel::HostKernel;
-use faultline_agent::recover::{self, RecoverResult};
 use faultline_agent::state::StateFolder;
 use faultline_agent::units::TimeSpan;
-use serde::Serialize;
 
+use super::failure::{PRECONDITION, UNCERTAIN};
 use super::flags::{DataFormat, Global};
-use super::{failure, output};
+use super::output;
 
 /// Undo every fault on this host now, and refuse new ones until released
 ///
-/// Every run of this state folder stops and undoes its faults; what nobody keeps any more is undone here. Waits until
-/// that is done, and exits with 7 if it was not.
+/// Every run on this host stops and undoes its faults, whatever state folder it uses: as root everybody's, as an ordinary
+/// user your own, and those of others are named. New runs are refused, with any state folder. What nobody keeps any more
+/// is undone here. With --state (or FAULTLINE_STATE) all this is about that state folder alone.
+///
+/// Waits until every fault is undone. Exits with 7 if one was not, or if a run could not be stopped. --json prints an
+/// object whose fields keep their names: `halted`, `scope` (host, user or folder), `undone` and `left` (ids of faults),
+/// `took` (seconds), `folders` (each with `folder`, `user`, `processes`, `stillAlive`, `runs`, `undone`, `left`),
+/// `notStopped` (each with `process`, `user`, `folder`, `reason`, `hint`), `problems`; with --release `halted`,
+/// `wasHalted`, `stillHalted`, `problems`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Why, for those whose runs it stops
     #[arg(long, default_value = "halted by hand", conflicts_with = "release")]
     pub reason: String,
-    /// Allow faults again
+    /// Allow faults again, wherever such a halt had forbidden them. Exits with 3 if root's halt stays in force
     #[arg(long)]
     pub release: bool,
     /// How long to wait for the undo
@@ -38,111 +40,59 @@ pub struct Arguments {
     pub format: DataFormat,
 }
 
-/// How often the journal is looked at while others undo.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// What is printed for other programs.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Halted {
-    /// Whether this host is halted now.
-    halted: bool,
-    /// The ids of the faults that were there and are undone.
-    undone: Vec<String>,
-    /// The ids (or files) of the records that are still there.
-    left: Vec<String>,
-    /// How long it took, in seconds.
-    took: f64,
-}
-
 /// Sets or releases the halt.
 ///
 /// # Errors
-/// If the state folder cannot be written or the journal not read.
+/// If the halt cannot be written or the journal not read.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let state = StateFolder::resolve(global.state.as_deref())?;
+    // A state folder that was named is made, as a run would; of others there may be none.
+    let named = global.state.as_deref().map(|path| StateFolder::resolve(Some(path))).transpose()?;
     if arguments.release {
-        let was = halt::release(&state)?;
-        return release_told(was, arguments.format);
+        return release(named.as_ref(), arguments.format);
     }
-    let began = Instant::now();
-    halt::set(&state, &arguments.reason)?;
-    let before = records(&state)?;
-    let left = wait(&state, arguments.within)?;
-    let halted = Halted {
-        halted: true,
-        undone: before.difference(&left).cloned().collect(),
-        left: left.into_iter().collect(),
-        took: began.elapsed().as_secs_f64(),
+    let options = HaltOptions { reason: &arguments.reason, within: arguments.within.duration(), kernel: &HostKernel };
+    let stopped = match &named {
+        Some(state) => halt::folder(state, &options)?,
+        None => halt::everything(StateFolder::existing(None)?.as_ref(), &options)?,
     };
     if arguments.format.json {
-        output::print_json(&halted)?;
+        output::print_json(&stopped)?;
     } else {
-        output::print(&human(&halted))?;
+        output::print(&stopped.to_string())?;
     }
-    Ok(if halted.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(failure::UNCERTAIN) })
+    if named.is_some() {
+        tell_of_others(&stopped);
+    }
+    Ok(if stopped.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(UNCERTAIN) })
 }
 
-fn release_told(was: bool, format: DataFormat) -> anyhow::Result<ExitCode> {
+/// Runs that go on since one state folder alone was halted: whoever wants quiet must hear of them.
+fn tell_of_others(stopped: &Stopped) {
+    let halted = |process: i32| stopped.folders.iter().any(|folder| folder.processes.contains(&process));
+    let others = guard::living().unwrap_or_default();
+    let others: Vec<String> = others
+        .iter()
+        .filter(|living| !halted(living.process()))
+        .map(|living| format!("{} ({})", living.process(), living.state.display()))
+        .collect();
+    if !others.is_empty() {
+        output::tell(&format!(
+            "only this state folder is halted; other runs go on, of process {}: `env -u FAULTLINE_STATE faultline halt` \
+             stops them too\n",
+            others.join(", ")
+        ));
+    }
+}
+
+fn release(named: Option<&StateFolder>, format: DataFormat) -> anyhow::Result<ExitCode> {
+    let released = match named {
+        Some(state) => halt::release_folder(state)?,
+        None => halt::release_everything(StateFolder::existing(None)?.as_ref())?,
+    };
     if format.json {
-        output::print_json(&Halted { halted: false, undone: Vec::new(), left: Vec::new(), took: 0.0 })?;
-    } else if was {
-        output::print("released: faults may be injected again\n")?;
+        output::print_json(&released)?;
     } else {
-        output::print("this host was not halted\n")?;
+        output::print(&released.to_string())?;
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Waits until the journal is empty: workers undo their own, and what has no keeper is undone here.
-fn wait(state: &StateFolder, within: TimeSpan) -> anyhow::Result<BTreeSet<String>> {
-    let began = Instant::now();
-    let boot = boot_id()?;
-    let mut given_up = BTreeSet::new();
-    loop {
-        if orphans(state, &boot)?.iter().any(|id| !given_up.contains(id)) {
-            let recovery = recover::recover(state, &HostKernel)?;
-            // What is stuck stays so for now: trying again at every look would only hide it behind noise.
-            let stuck = recovery.faults.iter().filter(|fault| !matches!(fault.result, RecoverResult::Kept { .. }));
-            given_up.extend(stuck.filter_map(|fault| fault.id.clone()));
-        }
-        let left = records(state)?;
-        let waiting = left.iter().any(|id| !given_up.iter().any(|stuck| stuck.to_string() == *id));
-        if !waiting || began.elapsed() >= within.duration() {
-            return Ok(left);
-        }
-        thread::sleep(LOOK);
-    }
-}
-
-/// The faults that neither their worker nor their guard will undo.
-fn orphans(state: &StateFolder, boot: &str) -> anyhow::Result<Vec<FaultId>> {
-    let found = Journal::of(state).read_all()?;
-    let orphan = |found: Found| match found {
-        Found::Record(record) => (!record.has_keeper(boot)).then(|| record.id().clone()),
-        Found::Unreadable { id, .. } => id,
-    };
-    Ok(found.into_iter().filter_map(orphan).collect())
-}
-
-fn records(state: &StateFolder) -> anyhow::Result<BTreeSet<String>> {
-    let name = |found: Found| match found {
-        Found::Record(record) => record.id().to_string(),
-        Found::Unreadable { path, id, .. } => id.map_or_else(|| path.display().to_string(), |id| id.to_string()),
-    };
-    Ok(Journal::of(state).read_all()?.into_iter().map(name).collect())
-}
-
-fn human(halted: &Halted) -> String {
-    let mut text = match halted.undone.as_slice() {
-        [] => "no fault was active\n".to_owned(),
-        undone => format!("undone: {} in {:.1} s\n", undone.join(", "), halted.took),
-    };
-    if !halted.left.is_empty() {
-        text += &format!(
-            "NOT UNDONE: {}\n  `faultline list` shows what is stuck, with the command for each\n",
-            halted.left.join(", ")
-        );
-    }
-    text + "halted: no fault is injected on this host until `faultline halt --release`\n"
+    Ok(if released.still_halted.is_some() { ExitCode::from(PRECONDITION) } else { ExitCode::SUCCESS })
 }

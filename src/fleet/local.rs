@@ -8,7 +8,7 @@ use faultline_agent::fault::{AnyFault, PlanContext, PlanError};
 use faultline_agent::halt;
 use faultline_agent::identity::{FaultId, ProcessIdentity};
 use faultline_agent::plan::{Evidence, Plan};
-use faultline_agent::recover::RecoverResult;
+use faultline_agent::recover::{OrphanFate, RecoverResult};
 use faultline_agent::state::StateFolder;
 use faultline_agent::units::TimeSpan;
 
@@ -42,6 +42,16 @@ impl LocalAgent {
                     tracing::warn!("an earlier crash left {name}, which is stuck: see `faultline recover`");
                 }
                 RecoverResult::Kept { .. } | RecoverResult::Busy => {}
+            }
+        }
+        for orphan in &engine.swept().orphans {
+            let what = &orphan.what;
+            match &orphan.fate {
+                OrphanFate::Removed => tracing::warn!("a crash had left {what} without a record; it is removed now"),
+                OrphanFate::Left { because } => tracing::info!("{what} has no record here and was left: {because}"),
+                OrphanFate::Failed { because } => {
+                    tracing::warn!("a crash left {what} without a record, and it cannot be removed: {because}");
+                }
             }
         }
         let facts = HostFacts::new(state.path(), engine.guard().into_iter().collect());

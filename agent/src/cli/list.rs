@@ -5,7 +5,7 @@ use faultline_agent::journal::list;
 use super::{Failure, Global, STUCK, output};
 
 pub(super) fn run(global: &Global) -> Result<ExitCode, Failure> {
-    let listing = list(&global.state()?).map_err(|error| Failure::of(&error))?;
+    let listing = list(Some(&global.state()?)).map_err(|error| Failure::of(&error))?;
     if global.json {
         output::print_json(&listing)?;
     } else {

@@ -85,7 +85,7 @@ impl InjectError {
     /// A way on, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Halted(_) => Some("`faultline halt --release` allows faults again".into()),
+            Self::Halted(halt) => Some(halt.hint().into()),
             Self::Refused(refusal) => Some(refusal.hint.clone()),
             Self::GuardLost => Some("start again; find out what killed the guard (the kernel's log, `dmesg`)".into()),
             Self::Exists(_) => Some("every injection needs an id of its own".into()),

@@ -56,6 +56,11 @@ impl Engine {
             let _ = self.journal.forget(&id, lock);
             return Err(error.into());
         }
+        // Once more: whoever set a halt since then looks for records next, and either sees this one or is seen here.
+        if let Some(halt) = halt::read(&self.state) {
+            self.journal.forget(&id, lock)?;
+            return Err(InjectError::Halted(halt));
+        }
         let live = Arc::new(Live::new(record, lock));
         locked(&self.faults).insert(id.clone(), Arc::clone(&live));
         self.tell_guard();

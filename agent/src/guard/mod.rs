@@ -4,10 +4,13 @@
 //! It sleeps until one of three things happens: a word on its pipe, the death of the worker, or the moment at which
 //! the first fault must be gone. Then it undoes from the journal, and nothing else.
 
+mod living;
 mod order;
 mod spawn;
 mod watch;
 
+pub(crate) use living::root_of;
+pub use living::{FolderInUse, FolderKey, LivingGuard, everybody_is_seen, living};
 pub use order::{Order, enter_if_asked};
 pub(crate) use spawn::GuardHandle;
 pub use spawn::{GuardCommand, GuardError};

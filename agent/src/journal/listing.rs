@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{FaultState, Found, Journal, JournalError, Record, StepStatus};
+use crate::guard;
+use crate::halt::{self, Halt};
 use crate::identity::{FaultId, boot_id};
 use crate::lease::BootTime;
 use crate::plan::UndoClass;
@@ -71,14 +73,31 @@ pub struct UnreadableRecord {
     pub reason: String,
 }
 
-/// The journal of a host, to be shown.
+/// A run that uses another state folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherRun {
+    /// Its process.
+    pub process: i32,
+    /// The user whose it is.
+    pub user: String,
+    /// Its state folder, as it names it.
+    pub folder: PathBuf,
+}
+
+/// The journal of a state folder, and what else is going on, to be shown. Printed as it is by `list --json`: fields are
+/// added, and never renamed or removed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listing {
+    /// The halt in force, if any.
+    pub halt: Option<Halt>,
     /// The faults.
     pub faults: Vec<Listed>,
     /// Files that cannot be read.
     pub unreadable: Vec<UnreadableRecord>,
+    /// Runs on this host whose faults are recorded elsewhere.
+    pub other_runs: Vec<OtherRun>,
 }
 
 impl Listing {
@@ -88,21 +107,34 @@ impl Listing {
     }
 }
 
-/// Every fault that is, or may be, in place on this host. Changes nothing.
+/// Every fault that is, or may be, in place by the records of a state folder, if there is one, and the runs that use
+/// another. Changes nothing.
 ///
 /// # Errors
 /// If the journal cannot be read.
-pub fn list(state: &StateFolder) -> Result<Listing, JournalError> {
-    let journal = Journal::of(state);
+pub fn list(state: Option<&StateFolder>) -> Result<Listing, JournalError> {
     let boot_id = boot_id().unwrap_or_default();
-    let mut listing = Listing::default();
-    for found in journal.read_all()? {
+    let mut listing = Listing {
+        halt: state.map_or_else(halt::read_wide, halt::read),
+        other_runs: other_runs(state),
+        ..Listing::default()
+    };
+    for found in state.map(|state| Journal::of(state).read_all()).transpose()?.unwrap_or_default() {
         match found {
             Found::Record(record) => listing.faults.push(listed(*record, &boot_id)),
             Found::Unreadable { path, reason, .. } => listing.unreadable.push(UnreadableRecord { path, reason }),
         }
     }
     Ok(listing)
+}
+
+fn other_runs(state: Option<&StateFolder>) -> Vec<OtherRun> {
+    // Where `/proc` cannot be listed, nothing is known of others.
+    let living = guard::living().unwrap_or_default().into_iter();
+    let others = living.filter(|living| state.is_none_or(|state| living.state != state.path()));
+    others
+        .map(|living| OtherRun { process: living.process(), user: halt::name_of(living.user), folder: living.state })
+        .collect()
 }
 
 fn listed(record: Record, boot_id: &str) -> Listed {
@@ -139,8 +171,11 @@ fn listed(record: Record, boot_id: &str) -> Listed {
 
 impl fmt::Display for Listing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(halt) = &self.halt {
+            writeln!(formatter, "HALTED: {}\n    {}\n", halt.reason, halt.hint())?;
+        }
         if self.faults.is_empty() && self.unreadable.is_empty() {
-            return writeln!(formatter, "no faults");
+            writeln!(formatter, "no active faults")?;
         }
         for fault in &self.faults {
             let state = match fault.state {
@@ -155,7 +190,8 @@ impl fmt::Display for Listing {
                 Keeper::Guard(pid) => format!("its worker died, guard {pid} is undoing it"),
                 Keeper::Nobody => "kept by nobody: run `faultline recover`".into(),
             };
-            writeln!(formatter, "{}  {}  {state}, {keeper}", fault.id, fault.fault)?;
+            let run = fault.run.as_ref().map(|run| format!(" (run {run})")).unwrap_or_default();
+            writeln!(formatter, "{}  {}{run}  {state}, {keeper}", fault.id, fault.fault)?;
             for target in &fault.targets {
                 writeln!(formatter, "    {target}")?;
             }
@@ -169,6 +205,9 @@ impl fmt::Display for Listing {
         }
         for UnreadableRecord { path, reason } in &self.unreadable {
             writeln!(formatter, "{}  STUCK: {reason}; what it recorded may be in place", path.display())?;
+        }
+        for OtherRun { process, user, folder } in &self.other_runs {
+            writeln!(formatter, "process {process} of {user} keeps its faults in {}", folder.display())?;
         }
         Ok(())
     }

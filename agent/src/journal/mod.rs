@@ -11,12 +11,14 @@ mod lock;
 mod record;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use listing::{Keeper, Listed, Listing, StuckStep, UnreadableRecord, list};
+use rustix::fs::OFlags;
+
+pub use listing::{Keeper, Listed, Listing, OtherRun, StuckStep, UnreadableRecord, list};
 pub(crate) use lock::FaultLock;
 pub use record::{FaultState, Record, StepStatus};
 
@@ -132,8 +134,9 @@ impl Journal {
     fn read_file(&self, path: &Path) -> Result<Option<Found>, JournalError> {
         let id = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<FaultId>().ok());
         let unreadable = |reason| Some(Found::Unreadable { path: path.to_owned(), id: id.clone(), reason });
-        let text = match fs::read(path) {
-            Ok(text) => text,
+        let text = match read_plain(path) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(unreadable("it is not a plain file of less than 64 MiB".into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(JournalError { action: "read", path: path.to_owned(), source }),
         };
@@ -208,6 +211,24 @@ impl Journal {
             }
         }
     }
+}
+
+/// The bytes of a file of a size that a record can have; nothing if it is something else. The folder may be another
+/// user's, who could put a pipe, a device or an endless file there for root to open.
+fn read_plain(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    const LARGEST: u64 = 64 << 20;
+    let plain = |metadata: &fs::Metadata| metadata.is_file() && metadata.len() <= LARGEST;
+    if !plain(&fs::symlink_metadata(path)?) {
+        return Ok(None);
+    }
+    let careful = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(careful).open(path)?;
+    if !plain(&file.metadata()?) {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::remnants::{self, Remnant};
 use super::{Amend, Hold, Kernel, KernelError, Reverted, Room};
 use crate::plan::step::for_each_kind_of_step;
 use crate::plan::{Evidence, Step};
@@ -23,5 +24,13 @@ impl Kernel for HostKernel {
 
     fn measure(&self, step: &Step) -> Result<Evidence, KernelError> {
         for_each_kind_of_step!(step, step => Room::measure(step))
+    }
+
+    fn remnants(&self) -> Vec<Remnant> {
+        remnants::find()
+    }
+
+    fn remove(&self, remnant: &Remnant) -> Result<Reverted, KernelError> {
+        remnants::remove(remnant)
     }
 }

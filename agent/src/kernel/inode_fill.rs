@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstatvfs, mkdirat, mknodat, openat2, statat, unlinkat,
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFlags, flock, fstatvfs, mkdirat, mknodat, openat2,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -29,7 +30,7 @@ const FILES_IN_A_FOLDER: u64 = 10_000;
 /// So many files are made between two looks at the file system.
 const BATCH: u64 = 2_000;
 
-const MARKER: &str = "made-by-faultline";
+pub(super) const MARKER: &str = "made-by-faultline";
 
 impl Room for InodeFill {
     fn apply(&self, _amend: Arc<Amend<'static>>) -> Result<Option<Box<dyn Hold>>, KernelError> {
@@ -42,6 +43,9 @@ impl Room for InodeFill {
             })
         })?;
         let scratch = self.open_scratch(&folder)?.ok_or_else(|| moved_away(&self.folder))?;
+        // Held while this fault is in place, so that no sweep takes it for one that nobody has; see `remnants`.
+        flock(&scratch, FlockOperation::NonBlockingLockShared).map_err(|error| self.error("flock", error))?;
+        let held = scratch.try_clone().map_err(|error| KernelError::new(self.path(), "fcntl(F_DUPFD)", error))?;
         make_file(&scratch, MARKER).map_err(|error| self.error("mknodat", error))?;
         let goal = self.goal;
         let work = move |shared: &Shared| match try_fill(&scratch, goal, shared) {
@@ -53,7 +57,7 @@ impl Room for InodeFill {
         };
         let filling = Filling::start("inode-fill", AT_ONCE, work)
             .map_err(|error| KernelError::new(self.path(), "clone", error))?;
-        Ok(Some(Box::new(Filled { filling, folder, goal })))
+        Ok(Some(Box::new(Filled { filling, folder, goal, _held: held })))
     }
 
     fn revert(&self) -> Result<Reverted, KernelError> {
@@ -162,11 +166,11 @@ impl InodeFill {
     }
 }
 
-fn is_ours(name: &str, digits: usize) -> bool {
+pub(super) fn is_ours(name: &str, digits: usize) -> bool {
     name.len() == digits && name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn open_below(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+pub(super) fn open_below(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let stay = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     openat2(folder, name, flags, Mode::empty(), stay)
@@ -183,7 +187,7 @@ fn remove(folder: &OwnedFd, name: &str, flags: AtFlags) -> Result<(), Errno> {
     }
 }
 
-fn list(folder: &OwnedFd) -> Result<Vec<String>, Errno> {
+pub(super) fn list(folder: &OwnedFd) -> Result<Vec<String>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -293,6 +297,8 @@ struct Filled {
     filling: Filling,
     folder: OwnedFd,
     goal: InodeGoal,
+    /// The scratch folder with its lock, which ends with its last descriptor.
+    _held: OwnedFd,
 }
 
 impl Hold for Filled {

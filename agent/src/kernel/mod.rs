@@ -24,6 +24,7 @@ mod process_kill;
 mod process_pause;
 pub(crate) mod raw_netlink;
 pub mod real_time;
+pub mod remnants;
 #[cfg(test)]
 mod scratch_file_system;
 mod space_fill;
@@ -129,6 +130,19 @@ pub trait Kernel: Send + Sync {
     /// # Errors
     /// With the call that could not look.
     fn measure(&self, step: &Step) -> Result<Evidence, KernelError>;
+
+    /// What bears one of our names on this host, whosever it is. Nothing on a simulated one.
+    fn remnants(&self) -> Vec<remnants::Remnant> {
+        Vec::new()
+    }
+
+    /// Removes such a thing if it is in every detail what a step of ours makes.
+    ///
+    /// # Errors
+    /// With the call that failed.
+    fn remove(&self, remnant: &remnants::Remnant) -> Result<Reverted, KernelError> {
+        Ok(Reverted::Superseded(format!("{} is not on this host", remnant.what())))
+    }
 
     /// Waits before a revert that failed is tried again; a simulated kernel need not.
     fn pause(&self, span: Duration) {

@@ -1,6 +1,9 @@
 //! The recovery: undoes what processes left that died, guard and all, and what a reboot did not end.
 //!
 //! It touches no fault whose worker or guard is alive. It runs at the start of every engine and by `recover`.
+//!
+//! It knows one state folder, and what bears our names without a record ([`Orphan`]). Processes that a crash left stopped
+//! and whose record is lost cannot be told from those that somebody else stopped: they are not looked for.
 
 mod orphans;
 
@@ -12,12 +15,13 @@ use std::{fmt, io};
 use serde::Serialize;
 
 use crate::engine::{Undone, undo_recorded};
+use crate::guard;
 use crate::identity::{FaultId, boot_id};
 use crate::journal::{Found, Journal, JournalError, Record};
 use crate::kernel::Kernel;
-use crate::state::StateFolder;
+use crate::state::{StateFolder, owns_system_folders};
 
-pub use orphans::{Orphan, orphans};
+pub use orphans::{Orphan, OrphanFate};
 
 /// How long a guard whose worker has died is given to finish.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -72,19 +76,25 @@ pub enum RecoverResult {
 }
 
 /// Everything that a recovery found.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recovery {
-    /// Each record of the journal.
+    /// The state folder that was swept.
+    pub state: PathBuf,
+    /// Each record of its journal.
     pub faults: Vec<RecoveredFault>,
-    /// What bears our names and has no record; looked for when a person asks ([`orphans()`]).
+    /// What bears our names and has no record.
     pub orphans: Vec<Orphan>,
+    /// What of this host was not looked at, and how it can be, in a sentence; none if that was all.
+    pub unseen: Option<String>,
 }
 
 impl Recovery {
-    /// Whether something of a dead process is left: a stuck step, or a record that cannot be read.
+    /// Whether something of a dead process is left: a stuck step, a record that cannot be read, an orphan that could not
+    /// be removed.
     pub fn is_stuck(&self) -> bool {
         self.stuck().next().is_some()
+            || self.orphans.iter().any(|orphan| matches!(orphan.fate, OrphanFate::Failed { .. }))
     }
 
     /// The faults of which something is, or may be, left.
@@ -102,11 +112,22 @@ impl Recovery {
     }
 }
 
-/// Undoes every fault of the journal whose worker and guard are dead.
+/// Undoes every fault of the journal whose worker and guard are dead, and removes what bears our names, has no record,
+/// and can belong to nobody who is alive.
 ///
 /// # Errors
 /// If the journal cannot be read. What goes wrong with one fault is in the report.
 pub fn recover(state: &StateFolder, kernel: &dyn Kernel) -> Result<Recovery, RecoverError> {
+    let faults = recover_recorded(state, kernel)?;
+    let orphans = orphans::sweep(state, kernel);
+    Ok(Recovery { state: state.path().to_owned(), faults, orphans, unseen: unseen() })
+}
+
+/// The first half of [`recover`]: what is recorded.
+///
+/// # Errors
+/// As [`recover`].
+pub(crate) fn recover_recorded(state: &StateFolder, kernel: &dyn Kernel) -> Result<Vec<RecoveredFault>, RecoverError> {
     let journal = Journal::of(state);
     let boot_id = boot_id().map_err(RecoverError::Boot)?;
     let mut faults = Vec::new();
@@ -114,7 +135,15 @@ pub fn recover(state: &StateFolder, kernel: &dyn Kernel) -> Result<Recovery, Rec
         faults.extend(recover_one(&journal, kernel, &boot_id, found)?);
     }
     journal.tidy();
-    Ok(Recovery { faults, orphans: Vec::new() })
+    Ok(faults)
+}
+
+/// What a recovery by this user leaves to others.
+fn unseen() -> Option<String> {
+    (!owns_system_folders()).then(|| {
+        "what runs of root or of other users left is theirs to recover: `sudo faultline recover` does it for root's"
+            .into()
+    })
 }
 
 fn recover_one(
@@ -131,6 +160,9 @@ fn recover_one(
     if record.has_keeper(boot_id) {
         let worker = record.worker.pid;
         return Ok(journal.read(record.id())?.map(|_| report(&record, RecoverResult::Kept { worker })));
+    }
+    if let Some(guard) = guard_elsewhere(&record, boot_id) {
+        return Ok(Some(report(&record, RecoverResult::Kept { worker: guard })));
     }
     let Some(lock) = journal.lock(record.id(), PATIENCE)? else {
         return Ok(Some(report(&record, RecoverResult::Busy)));
@@ -164,6 +196,14 @@ fn wait_for_guard(journal: &Journal, record: &Record, boot_id: &str) {
     }
 }
 
+/// The process of a run in a container that shares this state folder: it is recorded under the number that its guard
+/// has within.
+fn guard_elsewhere(record: &Record, boot_id: &str) -> Option<i32> {
+    let recorded = record.guard.filter(|_| record.boot_id == boot_id)?;
+    let living = guard::living().unwrap_or_default();
+    living.iter().find(|living| !living.shares_numbers && living.is(recorded)).map(guard::LivingGuard::process)
+}
+
 fn report(record: &Record, result: RecoverResult) -> RecoveredFault {
     RecoveredFault {
         id: Some(record.id().clone()),
@@ -179,35 +219,45 @@ fn unreadable(id: Option<FaultId>, path: PathBuf, reason: String) -> RecoveredFa
     RecoveredFault { id, fault: None, run: None, targets: Vec::new(), result }
 }
 
+impl fmt::Display for RecoveredFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id.as_ref().map_or("(unknown id)".into(), FaultId::to_string);
+        let fault = self.fault.as_deref().unwrap_or("(unknown fault)");
+        let target = self.targets.first().map(|target| format!(" on {target}")).unwrap_or_default();
+        let name = format!("{id} {fault}{target}");
+        match &self.result {
+            RecoverResult::Undone(undone) if undone.verified => {
+                writeln!(formatter, "undone   {name} (verified, in {:.1} ms)", undone.took.as_secs_f64() * 1e3)
+            }
+            RecoverResult::Undone(undone) => {
+                writeln!(formatter, "STUCK    {name}")?;
+                let stuck = undone.steps.iter().filter(|step| !step.outcome.is_clean());
+                stuck.into_iter().try_for_each(|step| writeln!(formatter, "         {}: {}", step.step, step.outcome))
+            }
+            RecoverResult::Kept { worker } => {
+                writeln!(formatter, "kept     {name}: process {worker} is alive and will undo it")
+            }
+            RecoverResult::Busy => writeln!(formatter, "busy     {name}: another process is undoing it now"),
+            RecoverResult::Unreadable { path, reason } => writeln!(
+                formatter,
+                "STUCK    {name}: its record {} cannot be read ({reason}); what it recorded may be in place\n         \
+                 look with `faultline-agent fingerprint` whether anything is left, then move the file away",
+                path.display()
+            ),
+        }
+    }
+}
+
 impl fmt::Display for Recovery {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.faults.is_empty() && self.orphans.is_empty() {
-            return writeln!(formatter, "nothing was left");
-        }
-        for fault in &self.faults {
-            let id = fault.id.as_ref().map_or_else(|| "?".to_owned(), FaultId::to_string);
-            write!(formatter, "{id}  {}  ", fault.fault.as_deref().unwrap_or("unknown fault"))?;
-            match &fault.result {
-                RecoverResult::Undone(undone) => {
-                    let how = if undone.verified { "undone" } else { "STUCK" };
-                    writeln!(formatter, "{how} in {:.1} ms", undone.took.as_secs_f64() * 1e3)?;
-                    for step in &undone.steps {
-                        writeln!(formatter, "    {}: {}", step.step, step.outcome)?;
-                    }
-                }
-                RecoverResult::Kept { worker } => writeln!(formatter, "left alone: process {worker} keeps it")?,
-                RecoverResult::Busy => writeln!(formatter, "left alone: another process is undoing it")?,
-                RecoverResult::Unreadable { path, reason } => {
-                    writeln!(formatter, "STUCK: {}: {reason}; what it recorded may be in place", path.display())?;
-                }
+            match self.unseen {
+                None => writeln!(formatter, "nothing was left")?,
+                Some(_) => writeln!(formatter, "nothing of yours was left in {}", self.state.display())?,
             }
         }
-        for Orphan { what, command } in &self.orphans {
-            writeln!(
-                formatter,
-                "no record here explains {what}; unless another state folder's fault is alive: {command}"
-            )?;
-        }
-        Ok(())
+        self.faults.iter().try_for_each(|fault| write!(formatter, "{fault}"))?;
+        self.orphans.iter().try_for_each(|orphan| write!(formatter, "{orphan}"))?;
+        self.unseen.iter().try_for_each(|unseen| writeln!(formatter, "{unseen}"))
     }
 }

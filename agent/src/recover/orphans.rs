@@ -1,107 +1,295 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::fingerprint::{FingerprintScope, Section, take};
-use crate::identity::{FaultId, TABLE_PREFIX};
+use crate::guard::{self, FolderKey, LivingGuard};
+use crate::halt::name_of;
+use crate::identity::FaultId;
 use crate::journal::{Found, Journal};
-use crate::kernel::netem::{FIRST_MAJOR, MAJORS};
+use crate::kernel::remnants::{FRAME_MAJOR, Remnant};
+use crate::kernel::{Kernel, Reverted};
 use crate::plan::Step;
 use crate::state::StateFolder;
 
-/// Something that bears one of Faultline's names and that no record of this state folder explains: the folder was lost
-/// or emptied by hand, or another one is in use on this host. It is shown and not touched, since in the second case its
-/// fault is alive.
+/// Something that bears one of Faultline's names and that no record explains: its state folder was lost or emptied by
+/// hand.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Orphan {
     /// What it is, and where.
     pub what: String,
+    /// What became of it.
+    pub fate: OrphanFate,
     /// The command with which a person can remove it.
     pub command: String,
 }
 
-/// Looks for orphans: tables and queueing disciplines in this process's network namespace, scratch files at the top of
-/// every mount and in the temporary folder. Touches nothing.
-pub fn orphans(state: &StateFolder) -> Vec<Orphan> {
-    let journal = Journal::of(state);
-    let is_recorded = |id: &FaultId| journal.path(id).exists();
-    let handles = recorded_handles(&journal);
-    let sections = vec![Section::Nftables, Section::Qdiscs, Section::Scratch];
-    let fingerprint = take(&FingerprintScope { sections, ..FingerprintScope::default() });
-    let mut found = BTreeSet::new();
-    for (title, lines) in fingerprint.sections() {
-        found.extend(lines.iter().filter_map(|line| {
-            match title {
-                "nftables" => table(line).filter(|id| !is_recorded(id)).map(|id| Orphan {
-                    what: format!("nftables table inet {}", id.table_name()),
-                    command: format!("nft delete table inet {}", id.table_name()),
-                }),
-                "qdiscs" => {
-                    netem(line).filter(|(_, handle)| !handles.contains(handle)).map(|(interface, handle)| Orphan {
-                        what: format!("netem {handle:x}: on {interface}"),
-                        command: format!("tc qdisc del dev {interface} root"),
-                    })
-                }
-                _ => scratch(line)
-                    .filter(|id| !is_recorded(id))
-                    .map(|_| Orphan { what: format!("scratch {line}"), command: format!("rm -rf '{line}'") }),
+/// What the recovery did about an orphan.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrphanFate {
+    /// It is gone.
+    Removed,
+    /// It was left as it is, since somebody alive may own it, or it is not what Faultline makes.
+    Left {
+        /// Who, or what.
+        because: String,
+    },
+    /// It could not be removed.
+    Failed {
+        /// Why.
+        because: String,
+    },
+}
+
+impl fmt::Display for Orphan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, fate, command } = self;
+        match fate {
+            OrphanFate::Removed => writeln!(formatter, "removed  {what}, which no record explained"),
+            OrphanFate::Left { because } => {
+                writeln!(
+                    formatter,
+                    "left     {what}, which no record here explains: {because}\n         by hand: {command}"
+                )
             }
-        }));
+            OrphanFate::Failed { because } => {
+                writeln!(formatter, "STUCK    {what}, which no record explains: {because}\n         by hand: {command}")
+            }
+        }
     }
-    found.into_iter().collect()
 }
 
-fn recorded_handles(journal: &Journal) -> BTreeSet<u16> {
-    let found = journal.read_all().unwrap_or_default();
-    let records = found.into_iter().filter_map(|found| match found {
-        Found::Record(record) => Some(record.plan.steps),
-        Found::Unreadable { .. } => None,
-    });
-    let handle = |step| match step {
-        Step::Netem(netem) => Some(netem.handle),
-        _ => None,
-    };
-    records.flatten().filter_map(handle).collect()
+/// Removes what bears our names, if no record that can be read names it and nobody who is alive can own it.
+///
+/// A living run of another state folder may own anything with our names, so while there is one, what is found is left. Its
+/// own records are read all the same, to say whose it is.
+pub(super) fn sweep(state: &StateFolder, kernel: &dyn Kernel) -> Vec<Orphan> {
+    let found = kernel.remnants();
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let mut orphans: Vec<Orphan> = found
+        .iter()
+        // Everything that is known is asked anew for each: a fault may have been recorded a moment ago, and its record
+        // comes before its first step.
+        .filter(|remnant| !Known::of(&Journal::of(state)).names(remnant))
+        .map(|remnant| Orphan {
+            what: remnant.what(),
+            fate: decide(state, kernel, remnant),
+            command: remnant.command(),
+        })
+        .collect();
+    orphans.sort();
+    orphans
 }
 
-/// The fault whose table a line of the fingerprint is about.
-fn table(line: &str) -> Option<FaultId> {
-    let (_, rest) = line.split_once(TABLE_PREFIX)?;
-    rest.get(..12)?.parse().ok()
+fn decide(state: &StateFolder, kernel: &dyn Kernel, remnant: &Remnant) -> OrphanFate {
+    let left = |because: String| OrphanFate::Left { because };
+    for folder in others(state) {
+        if Known::of(&Journal::of(&folder)).names(remnant) {
+            let folder = folder.path().display();
+            return left(format!("it is recorded in {folder}: `faultline recover --state {folder}` undoes it"));
+        }
+    }
+    match owner(state, remnant) {
+        Ok(None) => {}
+        Ok(Some(who)) => return left(who),
+        Err(error) => return left(format!("who is alive cannot be told: cannot list /proc: {error}")),
+    }
+    match kernel.remove(remnant) {
+        Ok(Reverted::Undone | Reverted::Absent) => OrphanFate::Removed,
+        Ok(Reverted::Superseded(why)) => left(why),
+        Err(error) => OrphanFate::Failed { because: error.to_string() },
+    }
 }
 
-/// The interface and the handle's major number, if a line of the fingerprint is about a netem of ours.
-fn netem(line: &str) -> Option<(&str, u16)> {
-    let (interface, _) = line.split_once(' ')?;
-    let mut words = line.split_once(" qdisc ")?.1.split(' ');
-    let handle = u32::from_str_radix(words.next()?, 16).ok()?;
-    let major = u16::try_from(handle >> 16).ok()?;
-    (words.next()? == "netem" && (FIRST_MAJOR..FIRST_MAJOR + MAJORS).contains(&major)).then_some((interface, major))
+/// The state folders besides this one that are known without a living run: root's and the user's own.
+fn others(state: &StateFolder) -> Vec<StateFolder> {
+    let places = [Some(PathBuf::from(crate::state::SYSTEM_FOLDER)), StateFolder::unnamed()];
+    let known = places.into_iter().flatten().filter_map(|place| StateFolder::existing(Some(&place)).ok().flatten());
+    let mut known: Vec<StateFolder> = known.filter(|folder| folder.path() != state.path()).collect();
+    known.dedup();
+    known
 }
 
-/// The fault whose scratch file or folder a path is.
-fn scratch(path: &str) -> Option<FaultId> {
-    path.rsplit_once("/.faultline-")?.1.parse().ok()
+/// The living run that may own it; a sentence.
+fn owner(state: &StateFolder, remnant: &Remnant) -> std::io::Result<Option<String>> {
+    let own = key_of(state);
+    let mut others: BTreeMap<Option<FolderKey>, LivingGuard> = BTreeMap::new();
+    for living in guard::living()? {
+        let folder = living.open().ok();
+        let key = folder.as_ref().map(|folder| folder.key);
+        // A run of this very folder has a record here of whatever it does.
+        if key.is_some() && key == own {
+            continue;
+        }
+        if folder.is_some_and(|folder| Known::of(&Journal::of(&folder.state())).names(remnant)) {
+            return Ok(Some(format!("{} has it in place", told(&living))));
+        }
+        others.entry(key).or_insert(living);
+    }
+    if let Some(living) = others.into_values().next() {
+        return Ok(Some(format!("{} is alive, and it may be that run's", told(&living))));
+    }
+    // A scratch folder is locked by whoever lives, seen or not; a netem is not.
+    if matches!(remnant, Remnant::Netem(_)) && !guard::everybody_is_seen() {
+        return Ok(Some(
+            "processes are hidden from here (a container, or `hidepid`), and it may be one of theirs".into(),
+        ));
+    }
+    Ok(None)
+}
+
+fn told(living: &LivingGuard) -> String {
+    format!("process {} of {} (state folder {})", living.process(), name_of(living.user), living.state.display())
+}
+
+fn key_of(state: &StateFolder) -> Option<FolderKey> {
+    std::fs::metadata(state.path()).ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// The faults that a journal names.
+struct Known {
+    ids: Vec<FaultId>,
+    handles: Vec<u16>,
+}
+
+impl Known {
+    /// What cannot be read explains nothing, but its name does.
+    fn of(journal: &Journal) -> Self {
+        let mut known = Self { ids: Vec::new(), handles: Vec::new() };
+        for found in journal.read_all().unwrap_or_default() {
+            match found {
+                Found::Record(record) => {
+                    known.handles.extend(record.plan.steps.iter().filter_map(|step| match step {
+                        Step::Netem(netem) => Some(netem.handle),
+                        _ => None,
+                    }));
+                    known.ids.push(record.plan.id);
+                }
+                Found::Unreadable { id, .. } => known.ids.extend(id),
+            }
+        }
+        known
+    }
+
+    fn names(&self, remnant: &Remnant) -> bool {
+        match remnant {
+            Remnant::Table(fault) | Remnant::Scratch { fault, .. } => self.ids.contains(fault),
+            // The handle alone follows from the fault's id; another fault of ours on that interface holds the frame.
+            Remnant::Netem(netem) if netem.handle == FRAME_MAJOR => !self.handles.is_empty(),
+            Remnant::Netem(netem) => self.handles.contains(&netem.handle),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::process::Command;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::kernel::{Amend, Hold, HostKernel, KernelError};
+    use crate::plan::Evidence;
+
+    /// A host on which something with our names was found. It is given away when asked for.
+    #[derive(Debug)]
+    struct Finding {
+        found: Vec<Remnant>,
+        answer: fn() -> Result<Reverted, KernelError>,
+        removed: Mutex<Vec<Remnant>>,
+    }
+
+    impl Kernel for Finding {
+        fn apply(&self, _: &Step, _: Arc<Amend<'static>>) -> Result<Option<Box<dyn Hold>>, KernelError> {
+            Ok(None)
+        }
+        fn revert(&self, _: &Step) -> Result<Reverted, KernelError> {
+            Ok(Reverted::Absent)
+        }
+        fn is_present(&self, _: &Step) -> Result<bool, KernelError> {
+            Ok(false)
+        }
+        fn measure(&self, _: &Step) -> Result<Evidence, KernelError> {
+            Ok(Evidence::combine(Vec::new()))
+        }
+        fn remnants(&self) -> Vec<Remnant> {
+            self.found.clone()
+        }
+        fn remove(&self, remnant: &Remnant) -> Result<Reverted, KernelError> {
+            self.removed.lock().unwrap().push(remnant.clone());
+            (self.answer)()
+        }
+    }
+
+    fn state() -> (tempfile::TempDir, StateFolder) {
+        let scratch = tempfile::tempdir().unwrap();
+        let state = StateFolder::resolve(Some(&scratch.path().join("state"))).unwrap();
+        (scratch, state)
+    }
+
+    fn scratch(number: u64) -> Remnant {
+        Remnant::Scratch { folder: "/mnt".into(), fault: FaultId::from_number(number) }
+    }
+
+    /// A process with a guard's arguments, which does nothing.
+    struct Guard(std::process::Child);
+
+    impl Guard {
+        fn of(scratch: &Path, state: &Path) -> Self {
+            std::fs::write(scratch.join("guard"), "read nothing").unwrap();
+            let mut command = Command::new("sh");
+            command.args(["guard", "--for", "1", "1"]).arg(state).current_dir(scratch);
+            let process = Self(command.stdin(std::process::Stdio::piped()).spawn().unwrap());
+            // The kernel shows the new arguments a moment after the program was started.
+            let pid = i32::try_from(process.0.id()).unwrap();
+            while !guard::living().unwrap().iter().any(|living| living.guard.pid == pid) {
+                std::thread::yield_now();
+            }
+            process
+        }
+    }
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
 
     #[test]
-    fn lines_of_the_fingerprint_name_what_is_ours_and_nothing_else() {
-        let id = FaultId::from_number(0xabc);
-        assert_eq!(table("table family inet name=\"faultline_000000000abc\""), Some(id.clone()));
-        assert_eq!(table("table family inet name=\"faultline_mine\""), None);
-        assert_eq!(scratch("/mnt/.faultline-000000000abc"), Some(id));
-        assert_eq!(scratch("/mnt/.faultline-1234-notes"), None);
-        let line = format!("eth0 parent ffffffff qdisc {:04x}0000 netem delay", FIRST_MAJOR + 1);
-        assert_eq!(netem(&line), Some(("eth0", FIRST_MAJOR + 1)));
-        assert_eq!(netem("eth0 parent ffffffff qdisc 80010000 netem delay"), None);
-        assert_eq!(netem(&line.replace("netem", "prio")), None);
+    fn a_living_run_of_another_folder_keeps_it_and_one_of_this_folder_does_not_count() {
+        let (folder, own) = state();
+        let (other_folder, other) = state();
+        let _own_run = Guard::of(folder.path(), own.path());
+        let run = Guard::of(other_folder.path(), other.path());
+        let left = owner(&own, &scratch(0x005e_edc0_ffee)).unwrap().unwrap();
+        assert!(left.contains("it may be that run's"), "{left}");
+        // Its own record says more than that it may.
+        std::fs::write(other.faults().join("005eedc0ffee.json"), "?").unwrap();
+        let left = owner(&own, &scratch(0x005e_edc0_ffee)).unwrap().unwrap();
+        assert!(left.contains(&format!("process {} of", run.0.id())) && left.contains("has it in place"), "{left}");
+    }
+
+    #[test]
+    fn what_is_recorded_here_is_no_orphan_and_what_is_not_removed_is_told_with_its_reason() {
+        let (_folder, state) = state();
+        std::fs::write(state.faults().join("000000000001.json"), "?").unwrap();
+        let superseded = || Ok(Reverted::Superseded("it is theirs".into()));
+        let kernel = Finding { found: vec![scratch(1), scratch(2)], answer: superseded, removed: Mutex::default() };
+        let orphans = sweep(&state, &kernel);
+        // Other tests' runs may be alive beside this one; then it is not even tried.
+        let [Orphan { what, fate: OrphanFate::Left { because }, command }] = orphans.as_slice() else {
+            panic!("{orphans:?}")
+        };
+        assert!(what.ends_with("/mnt/.faultline-000000000002") && command == "rm -rf '/mnt/.faultline-000000000002'");
+        assert!(*because == "it is theirs" || because.contains("is alive"), "{because}");
+        assert!(kernel.removed.lock().unwrap().iter().all(|removed| *removed == scratch(2)));
     }
 
     #[test]
@@ -118,17 +306,10 @@ mod tests {
                 return;
             }
         }
-        let scratch = tempfile::tempdir().unwrap();
-        let state = StateFolder::resolve(Some(&scratch.path().join("state"))).unwrap();
-        let tables = || -> Vec<Orphan> {
-            orphans(&state).into_iter().filter(|orphan| orphan.what.starts_with("nftables")).collect()
-        };
-        let found = tables();
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!(found[0].command, "nft delete table inet faultline_000000000abc");
+        let table = Remnant::Table(FaultId::from_number(0xabc));
+        assert!(HostKernel.remnants().contains(&table));
+        assert_eq!(table.command(), "nft delete table inet faultline_000000000abc");
+        assert!(matches!(HostKernel.remove(&table), Ok(Reverted::Superseded(_))));
         assert!(nft("list table inet faultline_000000000abc").unwrap().status.success());
-        // With its record it is no orphan, even if the record cannot be read.
-        std::fs::write(state.faults().join("000000000abc.json"), "?").unwrap();
-        assert_eq!(tables(), []);
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn plan(document: &Loaded, seed: Option<u64>, state: &Path) -> anyhow
     } else {
         (host.steps(spec, Some(NetworkNamespace::Own)), None)
     };
-    let halted = StateFolder::existing(Some(state))?.and_then(|state| halt::read(&state)).map(|halt| halt.reason);
+    let halt = StateFolder::existing(Some(state))?.map_or_else(halt::read_wide, |state| halt::read(&state));
+    let halted = halt.map(|halt| halt.reason);
     Ok(ExperimentPlan {
         experiment: document.experiment.metadata.name.clone(),
         hypothesis: spec.hypothesis.clone(),
