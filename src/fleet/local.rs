@@ -118,7 +118,7 @@ impl Agent for LocalAgent {
 
     fn must_stop(&self) -> Option<MustStop> {
         if let Some(halt) = halt::read(&self.state) {
-            return Some(MustStop::Halted(halt.reason));
+            return Some(MustStop::Halted(halt));
         }
         self.engine.guard_lost().then_some(MustStop::GuardLost)
     }

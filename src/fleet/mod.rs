@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use faultline_agent::facts::Facts;
 use faultline_agent::fault::{AnyFault, PlanError, Scope};
+use faultline_agent::halt::Halt;
 use faultline_agent::identity::{FaultId, ProcessIdentity};
 use faultline_agent::plan::{Evidence, Plan};
 use faultline_agent::units::TimeSpan;
@@ -84,7 +85,7 @@ pub trait Agent: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MustStop {
     /// The host was halted, for this reason.
-    Halted(String),
+    Halted(Halt),
     /// The guard is gone: nobody would undo if this process died now.
     GuardLost,
 }

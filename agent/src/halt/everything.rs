@@ -1,18 +1,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::places::{Places, Written};
 use super::stopped::{NotStopped, Stopped, StoppedFault, StoppedFolder};
+use super::watched::{Watched, key_of, name_of};
 use super::{Elsewhere, Halt, HaltError, HaltScope, IN_A_FOLDER, set, write_at};
 use crate::guard::{FolderInUse, FolderKey, LivingGuard, living};
 use crate::identity::{ProcessIdentity, boot_id};
-use crate::journal::{Found, Journal, JournalError};
 use crate::kernel::Kernel;
-use crate::recover::{RecoverError, RecoverResult, recover_recorded};
+use crate::recover::RecoverError;
 use crate::state::StateFolder;
 
 /// How often processes and journals are looked at while others undo.
@@ -62,7 +61,7 @@ pub fn everything(default: Option<&StateFolder>, options: &HaltOptions<'_>) -> R
 /// Halts one state folder alone, and waits likewise.
 ///
 /// # Errors
-/// As [`everything`].
+/// As [`everything()`].
 pub fn folder(state: &StateFolder, options: &HaltOptions<'_>) -> Result<Stopped, HaltError> {
     set(state, options.reason)?;
     let mut watch = Watch::begin(options, Halt::now(options.reason, HaltScope::Folder))?;
@@ -70,10 +69,6 @@ pub fn folder(state: &StateFolder, options: &HaltOptions<'_>) -> Result<Stopped,
     watch.only = Some(key);
     watch.folders.insert(key, Watched::own(state.clone()));
     watch.carry_through()
-}
-
-fn key_of(path: &Path) -> io::Result<FolderKey> {
-    std::fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 struct Watch<'a> {
@@ -88,22 +83,6 @@ struct Watch<'a> {
     met: BTreeSet<ProcessIdentity>,
     not_stopped: Vec<(LivingGuard, NotStopped)>,
     problems: Vec<String>,
-}
-
-/// A state folder, and what was seen in it since the halt was set.
-struct Watched {
-    path: PathBuf,
-    /// The same folder as this process can read it.
-    state: StateFolder,
-    _held: Option<FolderInUse>,
-    /// Whether this process may carry out what is recorded there.
-    is_own: bool,
-    owner: u32,
-    guards: Vec<LivingGuard>,
-    runs: BTreeSet<String>,
-    seen: BTreeMap<String, Option<String>>,
-    left: BTreeSet<String>,
-    given_up: BTreeSet<String>,
 }
 
 impl<'a> Watch<'a> {
@@ -219,107 +198,62 @@ impl<'a> Watch<'a> {
     }
 }
 
-impl Watched {
-    fn own(state: StateFolder) -> Self {
-        let owner = rustix::process::geteuid().as_raw();
-        Self::new(state.path().to_owned(), state, None, true, owner)
-    }
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
 
-    fn of(guard: &LivingGuard, folder: FolderInUse) -> Self {
-        // The same folder under the same path, of this user: what is recorded there was recorded by himself.
-        let is_mine = guard.user == rustix::process::geteuid().as_raw();
-        let here = (is_mine && key_of(&guard.state).ok() == Some(folder.key))
-            .then(|| StateFolder::existing(Some(&guard.state)).ok().flatten())
-            .flatten();
-        let is_own = here.is_some();
-        let state = here.unwrap_or_else(|| folder.state());
-        Self::new(guard.state.clone(), state, Some(folder), is_own, guard.user)
-    }
+    use super::*;
+    use crate::identity::FaultId;
+    use crate::journal::{FaultState, Journal, Record, StepStatus};
+    use crate::kernel::fake::{FakeKernel, World};
+    use crate::lease::BootTime;
+    use crate::plan::{Plan, Step, step};
 
-    fn new(path: PathBuf, state: StateFolder, held: Option<FolderInUse>, is_own: bool, owner: u32) -> Self {
-        Self {
-            path,
-            state,
-            _held: held,
-            is_own,
-            owner,
-            guards: Vec::new(),
-            runs: BTreeSet::new(),
-            seen: BTreeMap::new(),
-            left: BTreeSet::new(),
-            given_up: BTreeSet::new(),
+    /// The record of a fault that a worker has in place which is dead, or lives for so long as this test.
+    fn record(number: u64, worker: ProcessIdentity) -> Record {
+        let freeze = step::CgroupFreeze { folder: format!("/cgroup/{number}").into(), inode: 1 };
+        Record {
+            run: Some("run-1".into()),
+            boot_id: boot_id().unwrap(),
+            worker,
+            guard: None,
+            since: "2026-01-01T00:00:00Z".into(),
+            deadline: BootTime::now(),
+            state: FaultState::Active,
+            steps: vec![StepStatus::Applied],
+            plan: Plan {
+                id: FaultId::from_number(number),
+                fault: "process-pause".into(),
+                targets: vec![],
+                dose: vec![],
+                steps: vec![Step::CgroupFreeze(freeze)],
+                notes: vec![],
+            },
         }
     }
 
-    fn is_running(&self) -> bool {
-        self.guards.iter().any(LivingGuard::is_alive)
-    }
-
-    fn look(&mut self, kernel: &dyn Kernel, boot_id: &str) -> Result<(), HaltError> {
-        let was_running = self.is_running();
-        let unkept = self.read(boot_id)?;
-        if self.is_own {
-            // What is stuck stays so for now: trying again at every look would only hide it behind noise.
-            if unkept.iter().any(|id| !self.given_up.contains(id)) {
-                let recovery = recover_recorded(&self.state, kernel)?;
-                let tried = recovery.into_iter().filter(|fault| !matches!(fault.result, RecoverResult::Kept { .. }));
-                self.given_up.extend(tried.filter_map(|fault| fault.id).map(|id| id.to_string()));
-                self.given_up.extend(unkept.into_iter().filter(|id| id.contains('/')));
-                self.read(boot_id)?;
-            }
-        } else if !was_running {
-            // Nobody is left who would.
-            self.given_up.clone_from(&self.left);
+    #[test]
+    fn what_nobody_keeps_is_undone_and_what_somebody_keeps_or_is_stuck_is_told() {
+        let scratch = tempfile::tempdir().unwrap();
+        let state = StateFolder::resolve(Some(&scratch.path().join("s"))).unwrap();
+        let own = ProcessIdentity::own().unwrap();
+        let dead = ProcessIdentity { pid: i32::MAX, start_time: 1 };
+        let mut world = World::default();
+        for (number, worker) in [(1, dead), (2, own), (3, dead)] {
+            let record = record(number, worker);
+            let value = record.plan.steps[0].describe();
+            let name = format!("frozen /cgroup/{number}");
+            world.things.insert(name, crate::kernel::fake::Thing { value, process: None });
+            Journal::of(&state).write(&record).unwrap();
         }
-        Ok(())
+        let world = Arc::new(Mutex::new(world));
+        let kernel = FakeKernel::new(Arc::clone(&world), 1).broken("frozen /cgroup/3");
+        let options = HaltOptions { reason: "enough", within: Duration::from_millis(200), kernel: &kernel };
+        let stopped = folder(&state, &options).unwrap();
+        assert_eq!(stopped.undone, ["000000000001"]);
+        assert_eq!(stopped.left, ["000000000002", "000000000003"]);
+        assert!(!stopped.is_complete() && stopped.folders[0].runs == ["run-1"], "{stopped}");
+        assert_eq!(super::super::read(&state).unwrap().reason, "enough");
+        assert_eq!(world.lock().unwrap().things.len(), 2);
     }
-
-    /// Reads the journal, and answers the ids (or files) of the records that nobody keeps.
-    fn read(&mut self, boot_id: &str) -> Result<Vec<String>, JournalError> {
-        let found = match Journal::of(&self.state).read_all() {
-            // It may have been removed, as a test or a container does with its own.
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Vec::new(),
-            found => found?,
-        };
-        let mut unkept = Vec::new();
-        self.left.clear();
-        for found in found {
-            let (id, fault, is_kept) = match found {
-                Found::Record(record) => {
-                    self.runs.extend(record.run.clone());
-                    (record.id().to_string(), Some(record.plan.fault.clone()), record.has_keeper(boot_id))
-                }
-                Found::Unreadable { path, id, .. } => {
-                    (id.map_or_else(|| path.display().to_string(), |id| id.to_string()), None, false)
-                }
-            };
-            if !is_kept {
-                unkept.push(id.clone());
-            }
-            self.left.insert(id.clone());
-            self.seen.insert(id, fault);
-        }
-        Ok(unkept)
-    }
-
-    fn report(self) -> StoppedFolder {
-        let still_alive = self.guards.iter().filter(|guard| guard.is_alive()).map(LivingGuard::process).collect();
-        let faults = self.seen.into_iter().map(|(id, fault)| StoppedFault { id, fault });
-        let (left, undone) = faults.partition(|fault| self.left.contains(&fault.id));
-        StoppedFolder {
-            folder: self.path,
-            user: name_of(self.owner),
-            processes: self.guards.iter().map(LivingGuard::process).collect(),
-            still_alive,
-            runs: self.runs.into_iter().collect(),
-            undone,
-            left,
-        }
-    }
-}
-
-/// The name of a user, or his number if he has none.
-pub(crate) fn name_of(user: u32) -> String {
-    let found = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(user)).ok().flatten();
-    found.map_or_else(|| format!("user {user}"), |user| user.name)
 }

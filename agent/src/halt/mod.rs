@@ -2,13 +2,14 @@
 //! undoes its own.
 //!
 //! Three kinds of it count for a worker: that of its state folder, that of its user, for all state folders, and root's,
-//! for everybody on this host ([`Places`]). [`everything`] sets the last or the one before, and waits until every run
-//! that can be found is undone; [`folder`] does so for one state folder.
+//! for everybody on this host ([`Places`]). [`everything()`] sets the last or the one before, and waits until every run
+//! that can be found is undone; [`folder()`] does so for one state folder.
 
 mod everything;
 mod places;
 mod release;
 mod stopped;
+mod watched;
 
 use std::fs;
 use std::io::{self, Write};
@@ -21,11 +22,11 @@ use serde::{Deserialize, Serialize};
 use crate::recover::RecoverError;
 use crate::state::StateFolder;
 
-pub(crate) use everything::name_of;
 pub use everything::{HaltOptions, everything, folder};
 use places::Places;
 pub use release::{Released, release, release_everything, release_folder};
 pub use stopped::{NotStopped, Stopped, StoppedFault, StoppedFolder};
+pub(crate) use watched::name_of;
 
 /// The name of the file in a state folder.
 const IN_A_FOLDER: &str = "halt.json";

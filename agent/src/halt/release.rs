@@ -61,7 +61,7 @@ pub fn release(state: &StateFolder) -> Result<bool, HaltError> {
     remove(state.path().join(IN_A_FOLDER))
 }
 
-/// Releases what [`everything`](super::everything) halted, and the caller's own state folder.
+/// Releases what [`everything`](super::everything()) halted, and the caller's own state folder.
 ///
 /// # Errors
 /// If a halt of this user's is there and cannot be removed.

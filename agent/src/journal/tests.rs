@@ -90,6 +90,19 @@ fn a_record_of_another_version_or_name_is_reported() {
 }
 
 #[test]
+fn a_pipe_a_link_and_a_huge_file_are_no_records_and_hold_nobody_up() {
+    let (_scratch, journal) = journal();
+    let at = |number: u64| journal.path(&FaultId::from_number(number));
+    nix::unistd::mkfifo(&at(1), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", at(2)).unwrap();
+    File::create(at(3)).unwrap().set_len(1 << 30).unwrap();
+    for found in journal.read_all().unwrap() {
+        assert!(matches!(&found, Found::Unreadable { reason, .. } if reason.contains("plain file")), "{found:?}");
+    }
+    assert_eq!(journal.read_all().unwrap().len(), 3);
+}
+
+#[test]
 fn the_reserve_lets_a_record_be_written_on_a_full_file_system() {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: mounting a tmpfs of a known size needs root");

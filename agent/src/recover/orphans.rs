@@ -101,6 +101,10 @@ fn decide(state: &StateFolder, kernel: &dyn Kernel, remnant: &Remnant) -> Orphan
         Err(error) => return left(format!("who is alive cannot be told: cannot list /proc: {error}")),
     }
     match kernel.remove(remnant) {
+        // Read back, since the undo of a step passes over what is not that step's.
+        Ok(Reverted::Undone | Reverted::Absent) if kernel.remnants().contains(remnant) => {
+            left("it is not as Faultline makes it, so somebody else did".into())
+        }
         Ok(Reverted::Undone | Reverted::Absent) => OrphanFate::Removed,
         Ok(Reverted::Superseded(why)) => left(why),
         Err(error) => OrphanFate::Failed { because: error.to_string() },

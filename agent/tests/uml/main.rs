@@ -32,6 +32,14 @@ fn netem_is_undone_by_the_guard_and_by_recovery() {
 }
 
 #[test]
+fn netem_without_a_record_is_removed_when_nobody_can_own_it() {
+    if !ready() {
+        return;
+    }
+    Machine::boot("orphans").run_tests("inside::orphans::");
+}
+
+#[test]
 fn what_outlives_a_power_cut_is_recovered_at_the_next_boot() {
     if !ready() {
         return;

@@ -27,7 +27,7 @@ impl Drive<'_, '_> {
             return;
         }
         let stop = match (self.agent.must_stop(), self.record.take_broken()) {
-            (Some(MustStop::Halted(reason)), _) => Some(Stop::Halted(format!("this host was halted: {reason}"))),
+            (Some(MustStop::Halted(halt)), _) => Some(Stop::Halted(format!("this host was halted: {}", halt.reason))),
             (Some(MustStop::GuardLost), _) => {
                 Some(Stop::Broken("the guard died; without it nobody would undo after a crash of this process".into()))
             }

@@ -113,9 +113,9 @@ impl Drive<'_, '_> {
     pub(super) async fn start(&mut self, stops: &mut StopSignals, folder: &RunFolder) {
         if let Some(why) = self.agent.must_stop() {
             return self.stop(match why {
-                crate::fleet::MustStop::Halted(reason) => Stop::Halted(format!(
-                    "this host was halted: {reason} (hint: `faultline halt --release` lets new runs begin)"
-                )),
+                crate::fleet::MustStop::Halted(halt) => {
+                    Stop::Halted(format!("this host was halted: {} (hint: {})", halt.reason, halt.hint()))
+                }
                 crate::fleet::MustStop::GuardLost => Stop::Broken("the guard could not be started".into()),
             });
         }

@@ -3,6 +3,7 @@
 mod accuracy;
 mod netem;
 mod network;
+mod orphans;
 mod reboot;
 
 use std::fs::{self, File};
