@@ -18,7 +18,6 @@ use super::stream::Stream;
 use super::tally::rounded;
 use super::verdict::{ObjectiveVerdict, Phase, Verdict};
 use super::watch::Watch;
-use super::words;
 
 /// Whether the system is in its steady state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +107,7 @@ impl Judge {
         let bound = Bound::read(objective, &spec.signals)?;
         let stream = self.by_name.get(&objective.signal).copied();
         let stream = stream.ok_or_else(|| JudgeError::NoSuchSignal { signal: objective.signal.clone() })?;
-        Ok((bound, stream, words::describe(objective)))
+        Ok((bound, stream, objective.describe()))
     }
 
     /// A phase begins, at so many seconds since the run began. To begin `During` again takes the end of it back.

@@ -126,7 +126,7 @@ impl<'a> Collected<'a> {
     fn objectives(&self) -> Vec<ObjectiveRow> {
         let mut rows: Vec<ObjectiveRow> = Vec::new();
         let row = |objective: &Objective| ObjectiveRow {
-            description: describe(objective),
+            description: objective.describe(),
             objective: objective.clone(),
             phases: Vec::new(),
         };
@@ -157,7 +157,7 @@ impl<'a> Collected<'a> {
         let row = |guardrail: &Objective| {
             let breach = self.breach.filter(|(_, breached)| breached.objective == *guardrail);
             GuardrailRow {
-                description: breach.map_or_else(|| describe(guardrail), |(_, breached)| breached.description.clone()),
+                description: breach.map_or_else(|| guardrail.describe(), |(_, breached)| breached.description.clone()),
                 objective: guardrail.clone(),
                 breached_at: breach.map(|(at, _)| at),
                 because: breach.map(|(_, breached)| format!("{}: {}", breached.measured_text, breached.because)),
@@ -165,11 +165,6 @@ impl<'a> Collected<'a> {
         };
         self.started.experiment.spec.guardrails.iter().map(row).collect()
     }
-}
-
-/// An objective in a few words.
-pub(super) fn describe(objective: &Objective) -> String {
-    format!("{}: {}", objective.signal, notation::bound(objective))
 }
 
 impl RunReport {

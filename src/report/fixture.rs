@@ -171,7 +171,7 @@ fn conclusion(ending: Ending, stop: f64, end: f64) -> Vec<Entry> {
         Ending::Held => {
             ("held", "every objective held before, during and after; the fault was measured to act, and undone")
         }
-        Ending::Violated => ("violated", "checkout: p99 latency below 300 ms was violated under the fault: p99 412 ms"),
+        Ending::Violated => ("violated", "checkout: p99 latency below 300ms was violated under the fault: p99 412 ms"),
         Ending::Invalid => ("invalid", "network-latency had no effect: no packet passed in 20 s"),
         Ending::Aborted | Ending::CutOff => {
             ("aborted", "guardrail checkout: errors below 5% was breached: 12.4% of 202")
@@ -203,7 +203,7 @@ fn verdict(
 ) -> Value {
     let document = document();
     let (objective, description) = match objective {
-        0 => (&document["spec"]["steadyState"][0], "checkout: p99 latency below 300 ms"),
+        0 => (&document["spec"]["steadyState"][0], "checkout: p99 latency below 300ms"),
         1 => (&document["spec"]["steadyState"][1], "checkout: errors below 1%"),
         2 => (&document["spec"]["steadyState"][2], "checkout: traffic at least 80% of the baseline"),
         4 => (&document["spec"]["steadyState"][3], "shop-host: cpu below 90%"),

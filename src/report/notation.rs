@@ -1,8 +1,6 @@
 //! How reports print numbers: few digits, always with the unit.
 
-use faultline_agent::units::TimeSpan;
-
-use crate::experiment::document::{Objective, Resource, Signal, TrafficFloor};
+use crate::experiment::document::Signal;
 use crate::hypothesis::verdict::{Phase, RunVerdict, Verdict};
 
 /// A number with three significant digits, whole from 100 on, and thousands set apart: `3,000`, `21.4`, `0.0123`.
@@ -125,70 +123,18 @@ pub(crate) fn deviation(asked: f64, measured: f64) -> Option<String> {
     share.is_finite().then(|| format!("{}{}%", if share > 0.0 { "+" } else { "" }, significant(share, 2)))
 }
 
-/// A quantile as people say it: `p99`, `p99.9`, `median` is `p50`.
-pub(crate) fn quantile(quantile: f64) -> String {
-    let percentile = (quantile * 1e8).round() / 1e6;
-    format!("p{percentile}")
-}
-
-/// A span of time as the document writes it.
-fn span(span: TimeSpan) -> String {
-    seconds(span.duration().as_secs_f64())
-}
-
-/// The bound of an objective, without its signal: `p99 latency below 300 ms`.
-pub(crate) fn bound(objective: &Objective) -> String {
-    let mut parts = Vec::new();
-    if let Some(bound) = objective.latency {
-        parts.push(format!("{} latency below {}", quantile(bound.quantile), span(bound.below)));
-    }
-    if let Some(bound) = objective.errors {
-        parts.push(format!("errors below {}", bound.below));
-    }
-    if let Some(bound) = objective.traffic {
-        parts.push(match bound.at_least {
-            TrafficFloor::Rate(rate) => format!("traffic at least {rate}"),
-            TrafficFloor::Share(share) => format!("traffic at least {share} of the baseline"),
-        });
-    }
-    if let Some(bound) = objective.saturation {
-        parts.push(format!("{} below {}", resource(bound.resource), bound.below));
-    }
-    if let Some(bound) = objective.value {
-        if let Some(limit) = bound.at_least {
-            parts.push(format!("value at least {}", number(limit)));
-        }
-        if let Some(limit) = bound.below {
-            parts.push(format!("value below {}", number(limit)));
-        }
-    }
-    parts.join(" and ")
-}
-
-/// The name of a resource.
-pub(crate) fn resource(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Cpu => "cpu",
-        Resource::Memory => "memory",
-        Resource::Disk => "disk",
-        Resource::CpuPressure => "cpu pressure",
-        Resource::MemoryPressure => "memory pressure",
-        Resource::IoPressure => "io pressure",
-    }
-}
-
 /// Where a signal's samples come from, in a few words.
 pub(crate) fn source(signal: &Signal) -> String {
     match signal {
         Signal::Http(http) => format!("{} {} at {}", http.method, http.url, http.rate),
         Signal::Tcp(tcp) => format!("TCP connections to {} at {}", tcp.address, tcp.rate),
         Signal::Prometheus(prometheus) => {
-            format!("Prometheus at {}, every {}", prometheus.url, span(prometheus.interval))
+            format!("Prometheus at {}, every {}", prometheus.url, prometheus.interval)
         }
-        Signal::Exec(exec) => format!("`{}` every {}", exec.run.join(" "), span(exec.interval)),
+        Signal::Exec(exec) => format!("`{}` every {}", exec.run.join(" "), exec.interval),
         Signal::Host(host) => match &host.of {
-            Some(target) => format!("the kernel, about target {target}, every {}", span(host.interval)),
-            None => format!("the kernel of the run's host, every {}", span(host.interval)),
+            Some(target) => format!("the kernel, about target {target}, every {}", host.interval),
+            None => format!("the kernel of the run's host, every {}", host.interval),
         },
     }
 }
@@ -261,7 +207,6 @@ mod tests {
         let said = ["+0.08%", "exact", "-1.6%"].map(|text| Some(text.to_owned()));
         assert_eq!([&misses[0], &misses[2], &misses[3]], [&said[0], &said[1], &said[2]]);
         assert_eq!(misses[1], None);
-        assert_eq!([quantile(0.99), quantile(0.999), quantile(0.5)], ["p99", "p99.9", "p50"]);
         assert_eq!(number(f64::NAN), "–");
         assert_eq!(named("processes stopped", 3.0, "processes"), "processes stopped 3");
         assert_eq!(named("delay", 100.0, "ms"), "delay 100 ms");

@@ -169,7 +169,7 @@ impl Instance {
         }
         let deadline = tokio::time::Instant::now() + BURIAL;
         loop {
-            let left: Vec<_> = known.iter().copied().filter(|identity| processes::is_alive(*identity)).collect();
+            let left: Vec<_> = known.iter().copied().filter(ProcessIdentity::is_alive).collect();
             if left.is_empty() || tokio::time::Instant::now() > deadline {
                 return TakenDown { killed, left };
             }
@@ -222,5 +222,5 @@ impl Handle {
 fn terminate(process: ProcessIdentity) -> bool {
     let Some(pid) = Pid::from_raw(process.pid) else { return false };
     let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-    processes::is_alive(process) && pidfd_send_signal(&descriptor, Signal::TERM).is_ok()
+    process.is_alive() && pidfd_send_signal(&descriptor, Signal::TERM).is_ok()
 }

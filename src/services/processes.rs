@@ -24,11 +24,6 @@ pub(super) fn read(pid: i32) -> io::Result<Process> {
     parse(pid, &text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: {text}")))
 }
 
-/// Whether exactly this process still runs.
-pub(super) fn is_alive(identity: ProcessIdentity) -> bool {
-    read(identity.pid).is_ok_and(|process| process.identity == identity && !process.zombie)
-}
-
 /// Whether a process is on its way out: it has let go of its memory (and with it of its program), though it is no zombie
 /// yet (`do_exit` in kernel/exit.c: `exit_mm` comes before `exit_files`, `exit_notify` last).
 pub(super) fn is_ending(pid: i32) -> bool {
@@ -99,6 +94,6 @@ mod tests {
         assert!(descendants(own).iter().any(|process| process.identity == found[0].identity));
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(found[0].identity.pid), nix::sys::signal::SIGKILL).unwrap();
         child.wait().unwrap();
-        assert!(!is_alive(found[0].identity));
+        assert!(!found[0].identity.is_alive());
     }
 }

@@ -19,7 +19,7 @@ pub use file_system::{cgroup_mount, file_system_of, mount_of};
 pub use host::HostFacts;
 pub use need::Need;
 pub use pick::Pick;
-pub use process::{identity_of, is_alive, processes};
+pub use process::{identity_of, processes};
 pub use protection::Protection;
 pub use selection::{ProcessMatcher, ProcessSelector, Selection, SelectorError};
 

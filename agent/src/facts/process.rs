@@ -22,12 +22,6 @@ pub fn identity_of(pid: i32) -> Result<ProcessIdentity, FactsError> {
     ProcessIdentity::of(pid).map_err(|error| FactsError::new(format!("/proc/{pid}/stat"), error))
 }
 
-/// Whether this very process is there and has not ended; a zombie has.
-pub fn is_alive(identity: ProcessIdentity) -> bool {
-    let stat = Process::new(identity.pid).and_then(|process| process.stat());
-    stat.is_ok_and(|stat| stat.starttime == identity.start_time && !matches!(stat.state, 'Z' | 'X'))
-}
-
 /// All processes that can be seen, by number.
 ///
 /// What may not be read of a process of another user (its sockets, its network namespace) is left empty.
@@ -178,10 +172,10 @@ mod tests {
         assert_eq!(facts.parent, i32::try_from(std::process::id()).unwrap());
         assert_eq!(facts.user, rustix::process::geteuid().as_raw());
         assert_eq!(facts.network_namespace, std::fs::metadata("/proc/self/ns/net").ok().map(|file| file.ino()));
-        assert!(is_alive(identity));
+        assert!(identity.is_alive());
         child.0.kill().unwrap();
         child.0.wait().unwrap();
-        assert!(!is_alive(identity));
+        assert!(!identity.is_alive());
         assert!(identity_of(identity.pid).is_err());
     }
 
@@ -191,11 +185,11 @@ mod tests {
         let identity = identity_of(child.pid()).unwrap();
         child.0.kill().unwrap();
         let waited = std::time::Instant::now();
-        while is_alive(identity) && waited.elapsed().as_secs() < 5 {
+        while identity.is_alive() && waited.elapsed().as_secs() < 5 {
             std::thread::yield_now();
         }
         assert!(identity_of(identity.pid).is_ok(), "it is not reaped yet");
-        assert!(!is_alive(identity));
+        assert!(!identity.is_alive());
     }
 
     #[test]

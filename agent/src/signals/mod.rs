@@ -10,7 +10,7 @@ mod sockets;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::facts::{FactsError, cgroup_mount, file_system_of, is_alive};
+use crate::facts::{FactsError, cgroup_mount, file_system_of};
 use crate::identity::ProcessIdentity;
 use cpu::Cpu;
 use network::Traffic;
@@ -123,7 +123,7 @@ impl HostReader {
     fn living(&self) -> Vec<ProcessIdentity> {
         match &self.subject {
             HostSubject::Host => Vec::new(),
-            HostSubject::Processes(processes) => processes.iter().copied().filter(|one| is_alive(*one)).collect(),
+            HostSubject::Processes(processes) => processes.iter().copied().filter(ProcessIdentity::is_alive).collect(),
             HostSubject::Cgroup(cgroup) => members(&folder_of(cgroup)),
         }
     }
@@ -167,7 +167,7 @@ fn members(folder: &Path) -> Vec<ProcessIdentity> {
     let mut all: Vec<_> = listed
         .lines()
         .filter_map(|line| crate::facts::identity_of(line.parse().ok()?).ok())
-        .filter(|identity| is_alive(*identity))
+        .filter(ProcessIdentity::is_alive)
         .collect();
     let below = std::fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {

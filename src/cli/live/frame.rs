@@ -3,7 +3,7 @@
 use faultline_agent::plan::Bite;
 
 use super::state::{FaultState, SignalState, State};
-use crate::experiment::document::Objective;
+use crate::experiment::document::{Objective, quantile_name};
 use crate::report::ink::{self, Ink};
 use crate::report::notation::{self, one_line};
 use crate::report::series::Sums;
@@ -216,7 +216,7 @@ fn rows(signal: &SignalState, now: f64, length: usize) -> Vec<Row> {
     let latency = signal.objectives.iter().find_map(|objective| objective.latency);
     let quantile = latency.map_or(0.99, |latency| latency.quantile);
     let latency = latency.map(|latency| (latency.below.duration().as_secs_f64(), true));
-    add(notation::quantile(quantile), latency, notation::seconds, &|sums| sums.latency(quantile));
+    add(quantile_name(quantile), latency, notation::seconds, &|sums| sums.latency(quantile));
     let errors = bound(&|objective| objective.errors.map(|errors| (errors.below.fraction(), true)));
     add("errors".into(), errors, percent, &|sums| (sums.events > 0.0).then(|| sums.bad / sums.events));
     let pace = signal.pace;
@@ -231,7 +231,7 @@ fn rows(signal: &SignalState, now: f64, length: usize) -> Vec<Row> {
     add("value".into(), value, notation::number, &Sums::value);
     let bounded = signal.objectives.iter().filter_map(|objective| objective.saturation);
     let mut resources: Vec<(&str, Option<(f64, bool)>)> =
-        bounded.map(|bound| (notation::resource(bound.resource), Some((bound.below.fraction(), true)))).collect();
+        bounded.map(|bound| (bound.resource.name(), Some((bound.below.fraction(), true)))).collect();
     if resources.is_empty() {
         resources.push(("cpu", None));
     }

@@ -7,8 +7,8 @@ use faultline_agent::plan::{Bite, Evidence};
 
 use crate::experiment::document::{Experiment, Inject, Objective};
 use crate::hypothesis::verdict::RunVerdict;
+use crate::report::MomentKind;
 use crate::report::series::{self, Sums};
-use crate::report::{MomentKind, notation};
 use crate::run::journal::{Entry, Event, RunState};
 use crate::signals::sample::Sample;
 
@@ -105,9 +105,7 @@ impl State {
             guardrails: spec
                 .guardrails
                 .iter()
-                .map(|guardrail| {
-                    (format!("{}: {}", guardrail.signal, notation::bound(guardrail)), guardrail.clone(), false)
-                })
+                .map(|guardrail| (guardrail.describe(), guardrail.clone(), false))
                 .collect(),
             faults: Vec::new(),
             events: VecDeque::new(),

@@ -11,7 +11,7 @@ mod traffic_floor;
 pub use faultline_agent::facts::{Pick, ProcessSelector};
 pub use method::{Inject, MethodStep};
 pub use objective::{
-    ErrorBound, LatencyBound, Objective, Reference, Resource, SaturationBound, TrafficBound, ValueBound,
+    ErrorBound, LatencyBound, Objective, Reference, Resource, SaturationBound, TrafficBound, ValueBound, quantile_name,
 };
 pub use service::{Ready, Restart, Service};
 pub use signal::{ExecReading, ExecSignal, HostSignal, HttpSignal, PrometheusSignal, Signal, TcpSignal};

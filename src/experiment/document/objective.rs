@@ -82,6 +82,44 @@ pub struct SaturationBound {
     pub below: Percent,
 }
 
+impl Objective {
+    /// Its signal and its bound in words: `checkout: p99 latency below 300ms`.
+    pub fn describe(&self) -> String {
+        format!("{}: {}", self.signal, self.bound())
+    }
+
+    /// Its bound in words, with numbers as a document writes them: `p99 latency below 300ms`.
+    pub fn bound(&self) -> String {
+        if let Some(bound) = self.latency {
+            return format!("{} latency below {}", quantile_name(bound.quantile), bound.below);
+        }
+        if let Some(bound) = self.errors {
+            return format!("errors below {}", bound.below);
+        }
+        if let Some(bound) = self.traffic {
+            return match bound.at_least {
+                TrafficFloor::Rate(rate) => format!("traffic at least {rate}"),
+                TrafficFloor::Share(share) => format!("traffic at least {share} of the baseline"),
+            };
+        }
+        if let Some(bound) = self.saturation {
+            return format!("{} below {}", bound.resource.name(), bound.below);
+        }
+        let bounds = self.value.map_or_else(Vec::new, |value| {
+            let below = value.below.map(|below| format!("below {below}"));
+            let least = value.at_least.map(|least| format!("at least {least}"));
+            below.into_iter().chain(least).collect()
+        });
+        format!("value {}", bounds.join(" and "))
+    }
+}
+
+/// A quantile as people say it: `p99`, `p99.9`; the median is `p50`.
+pub fn quantile_name(quantile: f64) -> String {
+    // Beyond six digits stands only what binary fractions add: 0.999 × 100 is 99.90000000000001.
+    format!("p{}", (quantile * 1e8).round() / 1e6)
+}
+
 /// A resource whose use the agent reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -100,6 +138,20 @@ pub enum Resource {
     IoPressure,
 }
 
+impl Resource {
+    /// Its name in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::CpuPressure => "cpu pressure",
+            Self::MemoryPressure => "memory pressure",
+            Self::IoPressure => "io pressure",
+        }
+    }
+}
+
 /// Bounds on a value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -110,4 +162,29 @@ pub struct ValueBound {
     /// It is at least this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_least: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_worded_as_documents_write_them() {
+        let bound = |text: &str| serde_json::from_str::<Objective>(text).unwrap().describe();
+        let words = [
+            bound(r#"{"signal": "shop", "latency": {"quantile": 0.999, "below": "300ms"}}"#),
+            bound(r#"{"signal": "shop", "errors": {"below": "1%"}}"#),
+            bound(r#"{"signal": "shop", "traffic": {"atLeast": "80%", "of": "baseline"}}"#),
+            bound(r#"{"signal": "db", "saturation": {"resource": "io-pressure", "below": "95%"}}"#),
+            bound(r#"{"signal": "lag", "value": {"below": 3, "atLeast": 0.5}}"#),
+        ];
+        insta::assert_snapshot!(words.join("\n"), @r"
+        shop: p99.9 latency below 300ms
+        shop: errors below 1%
+        shop: traffic at least 80% of the baseline
+        db: io pressure below 95%
+        lag: value below 3 and at least 0.5
+        ");
+        assert_eq!([0.99, 0.999, 0.5].map(quantile_name), ["p99", "p99.9", "p50"]);
+    }
 }

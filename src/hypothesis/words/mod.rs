@@ -4,7 +4,7 @@ mod figures;
 
 pub(super) use figures::{count, percent, seconds, significant, time};
 
-use crate::experiment::document::{Objective, Resource, TrafficFloor};
+use crate::experiment::document::quantile_name;
 
 use super::bound::Bound;
 use super::decide::{Cause, Comparison, ErrorRates, MOST_MISSING, Outcome, Window, mean};
@@ -33,32 +33,6 @@ pub(super) struct Words {
     pub(super) measured: Option<f64>,
     pub(super) measured_text: String,
     pub(super) because: String,
-}
-
-/// An objective in a few words: `checkout: p99 latency below 300ms`.
-pub(super) fn describe(objective: &Objective) -> String {
-    let signal = &objective.signal;
-    if let Some(latency) = objective.latency {
-        return format!("{signal}: {} latency below {}", quantile(latency.quantile), latency.below);
-    }
-    if let Some(errors) = objective.errors {
-        return format!("{signal}: errors below {}", errors.below);
-    }
-    if let Some(traffic) = objective.traffic {
-        return match traffic.at_least {
-            TrafficFloor::Rate(rate) => format!("{signal}: traffic at least {rate}"),
-            TrafficFloor::Share(share) => format!("{signal}: traffic at least {share} of the baseline"),
-        };
-    }
-    if let Some(saturation) = objective.saturation {
-        return format!("{signal}: {} below {}", resource(saturation.resource), saturation.below);
-    }
-    let bounds = objective.value.map_or_else(Vec::new, |value| {
-        let below = value.below.map(|below| format!("below {below}"));
-        let least = value.at_least.map(|least| format!("at least {least}"));
-        below.into_iter().chain(least).collect::<Vec<_>>()
-    });
-    format!("{signal}: value {}", bounds.join(" and "))
 }
 
 /// Words a verdict.
@@ -103,21 +77,6 @@ fn missing(facts: &Facts<'_>) -> String {
     facts.missing.map_or_else(String::new, |why| format!(" ({why})"))
 }
 
-fn quantile(quantile: f64) -> String {
-    format!("p{}", significant(quantile * 100.0, 6))
-}
-
-fn resource(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Cpu => "cpu",
-        Resource::Memory => "memory",
-        Resource::Disk => "disk",
-        Resource::CpuPressure => "cpu pressure",
-        Resource::MemoryPressure => "memory pressure",
-        Resource::IoPressure => "io pressure",
-    }
-}
-
 fn unit(facts: &Facts<'_>, number: f64) -> &'static str {
     match (facts.window.single, number == 1.0) {
         (true, true) => "request",
@@ -128,7 +87,7 @@ fn unit(facts: &Facts<'_>, number: f64) -> &'static str {
 }
 
 fn latency(facts: &Facts<'_>, wanted: f64, below: f64) -> (Option<f64>, String, String) {
-    let name = quantile(wanted);
+    let name = quantile_name(wanted);
     let counts = facts.window.counts;
     let Some(found) = facts.latencies.quantile(wanted) else {
         return (None, String::new(), format!("no {} finished", unit(facts, 0.0)));

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::axis::{TimeAxis, Unit};
 use super::plot::{Mark, Plot, Series, Stage, fault_span, percent};
+use crate::experiment::document::quantile_name;
 use crate::report::model::{Failure, MomentKind, Panel, Point, RunReport, SignalSeries};
 use crate::report::notation;
 
@@ -169,7 +170,7 @@ fn plots(signal: &SignalSeries) -> Vec<Plot<'_>> {
             _ => "p999",
         };
         let points = points(signal, |point| point.latency.get(index).copied());
-        Series { name: notation::quantile(*quantile), class, mark: Mark::Line, points }
+        Series { name: quantile_name(*quantile), class, mark: Mark::Line, points }
     });
     let errors = points(signal, |point| (point.events > 0.0).then(|| point.bad / point.events));
     let saturation = RESOURCES.map(|(name, class)| {

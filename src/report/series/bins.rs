@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::report::model::Point;
-use crate::report::notation;
 use crate::signals::sample::{Reading, Sample};
 
 /// More points than this across a plot are no use to anybody.
@@ -113,7 +112,7 @@ impl Sums {
                 self.values.1 += 1.0;
             }
             Reading::Host { saturation, numbers } => {
-                let saturation = saturation.iter().map(|(resource, used)| (notation::resource(*resource), *used));
+                let saturation = saturation.iter().map(|(resource, used)| (resource.name(), *used));
                 for (name, number) in saturation.chain(numbers.iter().map(|(name, number)| (name.as_str(), *number))) {
                     let sum = self.host.entry(name.to_owned()).or_default();
                     sum.0 += number;

@@ -2,7 +2,6 @@ use crate::experiment::document::{Objective, TrafficFloor};
 use crate::hypothesis::verdict::Phase;
 use crate::report::assemble::Collected;
 use crate::report::model::{Bound, BoundRole, BoundSide, Panel, PhaseSummary};
-use crate::report::notation;
 
 /// The bounds of objectives and guardrails on a signal, as they are drawn.
 pub(super) fn of(run: &Collected, signal: &str, phases: &[PhaseSummary]) -> Vec<Bound> {
@@ -18,7 +17,7 @@ pub(super) fn of(run: &Collected, signal: &str, phases: &[PhaseSummary]) -> Vec<
 }
 
 fn add(bounds: &mut Vec<Bound>, objective: &Objective, role: BoundRole, phases: &[PhaseSummary]) {
-    let text = notation::bound(objective);
+    let text = objective.bound();
     let mut add = |panel, limit, side| {
         bounds.push(Bound { panel, limit, side, role, text: text.clone() });
     };

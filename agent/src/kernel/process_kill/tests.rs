@@ -60,7 +60,7 @@ fn ends_each_and_measures_how_long_it_took() {
     assert_eq!(evidence.measurements[0].asked, Some(2.0));
     assert!((0.0..1000.0).contains(&value(&evidence, "longest time to end")), "{evidence:?}");
     assert_eq!(step.measure().unwrap().bite, Bite::Yes);
-    assert!(crate::facts::is_alive(bystander.identity()));
+    assert!(bystander.identity().is_alive());
     assert_eq!(step.revert().unwrap(), Reverted::Absent);
 }
 
@@ -93,7 +93,7 @@ fn undone_within_its_grace_it_kills_no_more() {
     let step = ProcessKill { grace: Some(TimeSpan::from_millis(100)), ..kill(vec![stubborn.identity()], "TERM") };
     drop(step.apply(journal().1).unwrap().unwrap());
     std::thread::sleep(Duration::from_millis(200));
-    assert!(crate::facts::is_alive(stubborn.identity()));
+    assert!(stubborn.identity().is_alive());
 }
 
 #[test]
@@ -149,6 +149,6 @@ fn a_round_that_cannot_be_written_down_is_not_done() {
     });
     drop(hold);
     let survivor = find().unwrap();
-    assert!(crate::facts::is_alive(survivor));
+    assert!(survivor.is_alive());
     end_with_children(&supervisor);
 }
