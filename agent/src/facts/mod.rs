@@ -190,7 +190,8 @@ pub trait Facts: Send + Sync {
         packet_queues::taken(namespace)
     }
 
-    /// Why netem must not be put on an interface: somebody's own queueing disciplines are there. `None` if it may.
+    /// Why netem must not be put on an interface: somebody's own queueing disciplines are there, or another fault bars the
+    /// place. `None` if it may.
     ///
     /// # Errors
     /// If the namespace or the interface cannot be looked at.

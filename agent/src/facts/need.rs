@@ -36,11 +36,13 @@ impl Need {
         match self {
             Self::OwnerTables => reason(&features.owner_tables).map_or(Ok("owner tables of nftables"), Err),
             Self::PacketDelay => {
-                let queue = reason(&features.owner_tables).or_else(|| reason(&features.packet_queue));
-                match (reason(&features.netem), queue) {
-                    (None, None) => Ok("netem for whole interfaces, the userspace queue for everything else"),
+                let tables = reason(&features.owner_tables);
+                let chooses = tables.is_none();
+                match (reason(&features.netem), tables.or_else(|| reason(&features.packet_queue))) {
+                    (None, None) => Ok("netem for what leaves, the userspace queue for what arrives and for jitter"),
                     (Some(_), None) => Ok("the userspace queue (no netem here)"),
-                    (None, Some(_)) => Ok("netem, whole interfaces and outgoing packets only (no packet queue here)"),
+                    (None, Some(_)) if chooses => Ok("netem, outgoing packets only (no packet queue here)"),
+                    (None, Some(_)) => Ok("netem, whole interfaces and outgoing packets only (no owner tables here)"),
                     (Some(netem), Some(queue)) if netem == queue => Err(netem),
                     (Some(netem), Some(queue)) => Err(format!("{queue}; and {netem}")),
                 }
@@ -76,7 +78,11 @@ mod tests {
         features.packet_queue = missing();
         assert_eq!(Need::PacketDelay.met_by(&features), Err("no queue; and no netem".into()));
         features.netem = Feature::Present;
+        assert_eq!(Need::PacketDelay.met_by(&features), Ok("netem, outgoing packets only (no packet queue here)"));
+        features.owner_tables = missing();
         assert!(Need::PacketDelay.met_by(&features).unwrap().starts_with("netem, whole interfaces"));
+        (features.owner_tables, features.packet_queue) = (Feature::Present, Feature::Present);
+        assert!(Need::PacketDelay.met_by(&features).unwrap().starts_with("netem for what leaves"));
         assert!(Need::ProcessDescriptors.met_by(&features).is_ok());
     }
 }

@@ -84,6 +84,7 @@ impl FakeKernel {
             Step::PacketRules(step) => vec![format!("table {}", step.table)],
             Step::PacketQueue(step) => vec![format!("queue {}", step.queue), format!("table {}", step.table)],
             Step::Netem(step) => vec![format!("qdisc {}", step.interface)],
+            Step::PacketClassification(step) => vec![format!("table {}", step.table)],
             Step::ProcessKill(_) => vec![],
             Step::ProcessPause(step) => each("stopped", &step.processes),
             Step::CgroupFreeze(step) => vec![format!("frozen {}", step.folder.display())],

@@ -16,6 +16,7 @@ mod inode_fill;
 pub mod namespace;
 pub mod netem;
 pub(crate) mod nftables;
+mod packet_classification;
 pub(crate) mod packet_queue;
 mod packet_rules;
 pub(crate) mod packet_table;

@@ -77,6 +77,26 @@ fn forbidden_targets_are_found_in_the_steps() {
     assert!(guarded.permits_step(&rules(None, NetworkNamespace::Own)).is_err());
     assert_eq!(guarded.permits_step(&rules(None, elsewhere)), Ok(()));
     assert_eq!(guarded.permits_step(&rules(Some("lo"), NetworkNamespace::Own)), Ok(()));
+
+    // Packets sent to netem are touched on its interfaces alone, whatever the selection leaves open.
+    let sent = |interface: &str, owner: serde_json::Value| {
+        let hold = serde_json::from_value(serde_json::json!({ "delay": "1s", "seed": 1 })).unwrap();
+        let netem = step::Netem::new(&FaultId::from_number(1), NetworkNamespace::Own, interface, hold).for_chosen(0);
+        Step::PacketClassification(
+            serde_json::from_value(serde_json::json!({
+                "table": "faultline_000000000001",
+                "selection": { "namespace": NetworkNamespace::Own, "direction": "egress", "owner": owner, "loopback": true },
+                "netems": [netem],
+            }))
+            .unwrap(),
+        )
+    };
+    let everyone = || serde_json::json!("everyone");
+    assert!(guarded.permits_step(&sent("eth0", everyone())).is_err());
+    assert_eq!(guarded.permits_step(&sent("lo", everyone())), Ok(()));
+    let processes = policy(&text);
+    assert!(processes.permits_step(&sent("lo", serde_json::json!({ "processes": [own] }))).is_err());
+    assert_eq!(processes.permits_step(&sent("lo", everyone())), Ok(()));
 }
 
 #[test]

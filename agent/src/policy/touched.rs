@@ -14,6 +14,10 @@ impl Forbidden {
             Step::PacketRules(step) => self.permit_packets(&step.selection),
             Step::PacketQueue(step) => self.permit_packets(&step.selection),
             Step::Netem(step) => self.permit_interface(&step.interface),
+            Step::PacketClassification(step) => {
+                step.netems.iter().try_for_each(|netem| self.permit_interface(&netem.interface))?;
+                self.permit_owner(&step.selection.owner)
+            }
             Step::ProcessKill(step) => self.permit_processes(&step.processes),
             Step::ProcessPause(step) => self.permit_processes(&step.processes),
             Step::CgroupFreeze(step) => self.permit_cgroup(&step.folder),
@@ -37,7 +41,11 @@ impl Forbidden {
             }
             (None, _) => {}
         }
-        match &selection.owner {
+        self.permit_owner(&selection.owner)
+    }
+
+    fn permit_owner(&self, owner: &PacketOwner) -> Result<(), String> {
+        match owner {
             PacketOwner::Everyone => Ok(()),
             PacketOwner::Cgroups(paths) => paths.iter().try_for_each(|path| {
                 let mount = cgroup_mount().unwrap_or_default();

@@ -58,7 +58,7 @@ pub(super) fn choose(
         LatencyEngine::Auto => match (netem::obstacle(fault, context, scope)?, no_queue()) {
             (None, Some(why)) => Ok(Chosen::Netem(format!("engine netem: packets cannot be held in a queue ({why})"))),
             (None, None) => Ok(match netem::drawback(fault) {
-                None => Chosen::Netem("engine netem: it is meant for all that leaves by an interface".into()),
+                None => Chosen::Netem(format!("engine netem: {}", netem::merit(fault, scope))),
                 Some(why) => Chosen::Queue(format!("engine queue: {why}")),
             }),
             (Some(why), None) => Ok(Chosen::Queue(format!("engine queue, since netem cannot do this: {why}"))),

@@ -57,12 +57,16 @@ Every packet is held for the delay, so a request and its answer take one delay m
 `both`; opening a TCP connection costs a round trip more. Jitter varies the delay: `normal` (its standard deviation), \
 `uniform` (plus or minus), `pareto` (long tail). Packets of one connection keep their order, as on a real path (with \
 `engine: netem` they overtake each other); the delay never goes below 0.\n\n\
-Two engines. `netem` is the kernel's own: it delays all that leaves by one interface, and is added in place of a qdisc \
-that the kernel made by itself, never of somebody's. `queue` holds packets in the worker: an nftables table of its own \
+Two engines. `netem` is the kernel's own, for what leaves: all that leaves by one interface, or the packets that rules \
+of the worker choose by peer, process or cgroup and send to it (those rules vanish with the worker, so that nothing is \
+delayed from then on; the guard removes the rest). It is added in place of a qdisc that the kernel made by itself, never \
+of somebody's. An interface takes any number of netem faults for all that leaves and, as the last one, one for chosen \
+packets. `queue` holds packets in the worker: an nftables table of its own \
 hands them over with bypass, so that the kernel takes everything down and lets traffic flow when the worker ends, \
 however it ends. A TCP packet that it holds on its way out counts against what its connection may have on the way, so \
-unless a direction is named it holds those that come back instead. `auto` takes netem where it does exactly what is asked, else the queue; the plan says which and why. \
-Faults of both add up on one interface.\n\n\
+unless a direction is named it holds those that come back instead. `auto` takes netem where it does exactly what is \
+asked, and the queue for what arrives, for jitter, and where netem cannot; the plan says which and why. Faults of both \
+add up on one interface.\n\n\
 Exempt: ARP, IPv6 neighbour discovery, Faultline's own control traffic, and loopback when the target is a whole host \
 and no address or interface says otherwise. The queue holds a packet over loopback once even with `both`, unless it \
 leaves and arrives within one cgroup that is the target.";

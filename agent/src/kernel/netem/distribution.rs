@@ -18,6 +18,14 @@ pub(crate) fn table(distribution: Distribution) -> Option<Vec<i16>> {
     }
 }
 
+/// The median of what a distribution adds to a delay, in jitters.
+pub(crate) fn median(distribution: Distribution) -> f64 {
+    match distribution {
+        Distribution::Uniform | Distribution::Normal => 0.0,
+        Distribution::Pareto => (0.5f64.powf(-1.0 / 3.0) - 1.5) * 4.0 / 3.0,
+    }
+}
+
 #[allow(clippy::cast_possible_truncation, reason = "clamped to what fits just before")]
 fn entry(jitters: f64) -> i16 {
     (jitters * SCALE).round_ties_even().clamp(i16::MIN.into(), i16::MAX.into()) as i16
@@ -89,6 +97,7 @@ mod tests {
         assert!((-0.05..0.0).contains(&mean), "{mean}");
         assert!((0.7..1.0).contains(&deviation), "{deviation}");
         assert_eq!((table[0], table[4095]), (-5461, i16::MAX));
+        assert!((f64::from(table[2048]) / SCALE - median(Distribution::Pareto)).abs() < 0.001, "{}", table[2048]);
     }
 
     #[test]

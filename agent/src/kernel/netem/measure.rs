@@ -3,6 +3,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::distribution;
+use super::options::Parameters;
 use super::probe::Probe;
 use super::tree::Tree;
 use crate::kernel::raw_netlink::{RawNetlink, attribute};
@@ -46,11 +48,11 @@ impl Measuring {
 
 impl Hold for Measuring {
     fn evidence(&self) -> Evidence {
-        let (held, sent) = match self.seen.lock() {
+        let seen = || match self.seen.lock() {
             Ok(seen) => (seen.held.clone(), seen.sent),
             Err(_) => (Vec::new(), 0),
         };
-        namespace::within(&self.step.namespace, || evidence(&self.step, &held, sent))
+        namespace::within(&self.step.namespace, || evidence(&self.step, seen))
             .and_then(|result| result)
             .unwrap_or_else(|error| Evidence { bite: Bite::No(error.to_string()), measurements: Vec::new() })
     }
@@ -74,19 +76,20 @@ fn time_frames(step: &Netem, seen: &Mutex<Seen>, stopped: &Receiver<()>) -> Resu
     const KEPT: usize = 1000;
     let interface = step.index()?;
     let Some(address) = ethernet_address(step, interface)? else { return Ok(()) };
-    let mut probe = Probe::open(interface, &address).map_err(|error| {
+    let class = step.chosen_only.then(|| step.class());
+    let mut probe = Probe::open(interface, &address, class).map_err(|error| {
         KernelError::new(step.object(), "socket(AF_PACKET)", error).hint("timing needs CAP_NET_RAW")
     })?;
     let begun = Instant::now();
-    let mut sent = 0;
     loop {
         // With a second netem on its way the frame loses its times (`skb_orphan_partial` of the kernel), and what it
         // then took would not be ours alone. A full queue or an interface that is down loses it altogether.
         if is_alone(step, interface)? {
-            sent += u64::from(probe.send().is_ok());
-        }
-        if let Ok(mut seen) = seen.lock() {
-            seen.sent = sent;
+            // Counted before it is sent: whoever finds it among netem's packets finds it here too.
+            count(seen, |sent| sent + 1);
+            if probe.send().is_err() {
+                count(seen, |sent| sent - 1);
+            }
         }
         let pause = if begun.elapsed() < Duration::from_secs(5) { OFTEN } else { SELDOM };
         let told = stopped.recv_timeout(pause);
@@ -99,6 +102,12 @@ fn time_frames(step: &Netem, seen: &Mutex<Seen>, stopped: &Receiver<()>) -> Resu
         if told != Err(RecvTimeoutError::Timeout) {
             return Ok(());
         }
+    }
+}
+
+fn count(seen: &Mutex<Seen>, change: impl FnOnce(u64) -> u64) {
+    if let Ok(mut seen) = seen.lock() {
+        seen.sent = change(seen.sent);
     }
 }
 
@@ -119,18 +128,19 @@ fn ethernet_address(step: &Netem, interface: u32) -> Result<Option<Vec<u8>>, Ker
     }))
 }
 
-/// What a netem does, as the kernel lists it, with the times of frames that went through it and how many those were.
-pub(crate) fn evidence(step: &Netem, held: &[Duration], probes: u64) -> Result<Evidence, KernelError> {
+/// What a netem does, as the kernel lists it, with the times of frames that went through it and how many were sent.
+pub(crate) fn evidence(step: &Netem, seen: impl FnOnce() -> (Vec<Duration>, u64)) -> Result<Evidence, KernelError> {
     let interface = step.index()?;
     let mut netlink: RawNetlink = step.netlink()?;
     let tree = Tree::read(&mut netlink, interface).map_err(step.failed("RTM_GETQDISC"))?;
-    let asked = milliseconds(step.hold.delay.duration());
-    let Some((netem, parameters)) = tree.chain.iter().find(|(netem, _)| netem.handle == step.handle()) else {
-        let bite = Bite::No(format!("netem {:x}: is not on {} any more", step.handle, step.interface));
-        return Ok(Evidence { bite, measurements: Vec::new() });
-    };
+    // Only now, so that no frame of ours is in the one and not in the other, and taken for the traffic that is meant.
+    let (held, sent) = seen();
+    let hold = &step.hold;
+    let asked = milliseconds(hold.delay.duration())
+        + distribution::median(hold.distribution) * milliseconds(hold.jitter.duration());
+    let Some((netem, parameters)) = tree.netem(step.handle()) else { return Ok(not_there(step)) };
     let mut measurements = Vec::new();
-    let delay = median(held).map(milliseconds);
+    let delay = median(&held).map(milliseconds);
     measurements.push(match delay {
         Some(delay) => {
             let by = format!("median of {} frames, timed by the kernel before and behind the qdiscs", held.len());
@@ -138,25 +148,49 @@ pub(crate) fn evidence(step: &Netem, held: &[Duration], probes: u64) -> Result<E
         }
         None => {
             let by = "netem's parameters as the kernel lists them; frames were not timed".into();
-            measurement("delay", Some(asked), milliseconds(Duration::from_nanos(parameters.delay)), "ms", by)
+            let listed = milliseconds(Duration::from_nanos(parameters.delay));
+            measurement("delay", Some(milliseconds(hold.delay.duration())), listed, "ms", by)
         }
     });
-    let packets = netem.packets.saturating_sub(probes);
+    // The counter knows those that have left; those still in there are delayed no less.
+    let packets = (netem.packets + u64::from(netem.held)).saturating_sub(sent);
     measurements.push(measurement("packets delayed", None, lossy(packets), "packets", "counter of netem".into()));
     if netem.dropped > 0 {
         let by = format!("counter of netem: more than {} packets at once", step.limit);
         measurements.push(measurement("packets dropped", Some(0.0), f64::from(netem.dropped), "packets", by));
     }
     let bite = if *parameters != step.wanted() {
-        Bite::No(format!("netem {:x}: was changed by somebody to {parameters}", step.handle))
+        changed(step, parameters)
     } else if delay.is_some_and(|delay| delay < asked / 2.0) && step.hold.jitter.is_zero() {
         Bite::No(format!("frames pass {} after {:.3} ms", step.interface, delay.unwrap_or_default()))
     } else if packets == 0 {
-        Bite::NotYet(format!("no packet has left by {} so far", step.interface))
+        let chosen = if step.chosen_only { "chosen " } else { "" };
+        Bite::NotYet(format!("no {chosen}packet has left by {} so far", step.interface))
     } else {
         Bite::Yes
     };
     Ok(Evidence { bite, measurements })
+}
+
+/// Whether a netem is there as it was made, for one of which somebody else tells what passes it.
+pub(crate) fn in_place(step: &Netem) -> Result<Evidence, KernelError> {
+    let tree = Tree::read(&mut step.netlink()?, step.index()?).map_err(step.failed("RTM_GETQDISC"))?;
+    Ok(match tree.netem(step.handle()) {
+        None => not_there(step),
+        Some((_, parameters)) if *parameters != step.wanted() => {
+            Evidence { bite: changed(step, parameters), measurements: Vec::new() }
+        }
+        Some(_) => Evidence { bite: Bite::Yes, measurements: Vec::new() },
+    })
+}
+
+fn not_there(step: &Netem) -> Evidence {
+    let bite = Bite::No(format!("netem {:x}: is not on {} any more", step.handle, step.interface));
+    Evidence { bite, measurements: Vec::new() }
+}
+
+fn changed(step: &Netem, parameters: &Parameters) -> Bite {
+    Bite::No(format!("netem {:x}: was changed by somebody to {parameters}", step.handle))
 }
 
 /// Whether no other netem of the chain delays anything.

@@ -16,8 +16,9 @@ use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use listing::{Qdisc, ROOT};
+use listing::{MAJOR, Qdisc, ROOT};
 use lock::TreeLock;
+pub(crate) use measure::Measuring;
 use options::Parameters;
 use tree::{FRAME, Tree};
 
@@ -31,12 +32,14 @@ use crate::plan::{Evidence, step};
 /// How long another process may hold the lock; none holds it longer than [`DRAIN`] and a few calls.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long an undo waits for packets that are still held. What is in there after that is dropped with the qdisc.
-const DRAIN: Duration = Duration::from_millis(300);
+pub(crate) const DRAIN: Duration = Duration::from_millis(300);
 
 impl Room for step::Netem {
     fn apply(&self, _: Arc<Amend<'static>>) -> Result<Option<Box<dyn Hold>>, KernelError> {
         namespace::within(&self.namespace, || self.add())??;
-        Ok(Some(Box::new(measure::Measuring::start(self.clone()))))
+        // Who sends the chosen packets measures what becomes of them: see `packet_classification`.
+        let measured_here = !self.chosen_only;
+        Ok(measured_here.then(|| Box::new(Measuring::start(self.clone())) as Box<dyn Hold>))
     }
 
     fn revert(&self) -> Result<Reverted, KernelError> {
@@ -54,7 +57,9 @@ impl Room for step::Netem {
     }
 
     fn measure(&self) -> Result<Evidence, KernelError> {
-        namespace::within(&self.namespace, || measure::evidence(self, &[], 0))?
+        namespace::within(&self.namespace, || {
+            if self.chosen_only { measure::in_place(self) } else { measure::evidence(self, || (Vec::new(), 0)) }
+        })?
     }
 }
 
@@ -106,11 +111,16 @@ impl step::Netem {
         let interface = self.index()?;
         let _lock = self.lock(interface)?;
         let mut netlink = self.netlink()?;
-        let tree = Tree::read(&mut netlink, interface).map_err(self.failed("RTM_GETQDISC"))?;
+        let mut tree = Tree::read(&mut netlink, interface).map_err(self.failed("RTM_GETQDISC"))?;
         if let Some(why) = tree.refusal() {
             return Err(self.refused(why));
         }
-        if tree.chain.iter().any(|(netem, _)| netem.handle == self.handle()) {
+        if tree.fork.is_some() {
+            // An idle one, left by a crash, bars the place.
+            self.sweep(&mut netlink, interface, &tree)?;
+            tree = Tree::read(&mut netlink, interface).map_err(self.failed("RTM_GETQDISC"))?;
+        }
+        if tree.netem(self.handle()).is_some() {
             return Err(self.refused(format!("handle {:x}: is taken by another fault; inject again", self.handle)));
         }
         if !tree.has_frame {
@@ -120,10 +130,16 @@ impl step::Netem {
             }
         }
         let options = options::encode(&self.hold, self.limit);
-        let request = tree::add(interface, self.handle(), tree.place(), &options);
-        netlink.request(&request).map_err(self.failed("RTM_NEWQDISC"))?;
+        let requests = if self.chosen_only {
+            tree::add_fork(interface, self.class(), self.handle(), tree.place(), &options).to_vec()
+        } else {
+            vec![tree::add(interface, self.handle(), tree.place(), &options)]
+        };
+        for request in &requests {
+            netlink.request(request).map_err(self.failed("RTM_NEWQDISC"))?;
+        }
         let tree = Tree::read(&mut netlink, interface).map_err(self.failed("RTM_GETQDISC"))?;
-        match tree.chain.iter().find(|(netem, _)| netem.handle == self.handle()) {
+        match tree.netem(self.handle()) {
             Some((_, parameters)) if *parameters == self.wanted() => Ok(()),
             found => {
                 let found = found.map_or("nothing".into(), |(_, parameters)| parameters.to_string());
@@ -154,8 +170,7 @@ impl step::Netem {
         let _lock = self.lock(interface)?;
         let mut read = || Tree::read(&mut netlink, interface).map_err(self.failed("RTM_GETQDISC"));
         let tree = read()?;
-        let found = tree.chain.iter().find(|(netem, _)| netem.handle == self.handle());
-        let outcome = match found {
+        let outcome = match tree.netem(self.handle()) {
             None => Reverted::Absent,
             Some((_, parameters)) if parameters.is_idle() => Reverted::Absent,
             Some((_, parameters)) if *parameters != self.wanted() => {
@@ -187,22 +202,23 @@ impl step::Netem {
     }
 
     fn holds(&self, tree: &Tree) -> bool {
-        tree.chain.iter().any(|(netem, _)| netem.handle == self.handle() && netem.held > 0)
+        tree.netem(self.handle()).is_some_and(|(netem, _)| netem.held > 0)
     }
 
-    /// Removes what delays nothing any more: the whole frame, or the idle end of the chain. An idle netem above a fault
-    /// that is still active stays until that one goes, since removing it would take the other along.
+    /// Removes what delays nothing any more: the whole frame, or the idle end of the chain with its fork. An idle netem
+    /// above a fault that is still active stays until that one goes, since removing it would take the other along.
     fn sweep(&self, netlink: &mut RawNetlink, interface: u32, tree: &Tree) -> Result<bool, KernelError> {
         if tree.is_spent() {
             netlink.request(&tree::remove(interface, FRAME, ROOT)).map_err(self.failed("RTM_DELQDISC"))?;
             return Ok(true);
         }
-        if !tree.foreign.is_empty() {
+        if !tree.foreign.is_empty() || tree.fork.as_ref().is_some_and(|fork| !fork.is_idle()) {
             return Ok(false);
         }
         let idle = tree.chain.iter().rev().take_while(|(_, parameters)| parameters.is_idle());
         // Removing the topmost of the idle end takes the rest of it along.
-        let Some((topmost, _)) = idle.last() else { return Ok(false) };
+        let topmost = idle.last().map(|(netem, _)| netem).or(tree.fork.as_ref().map(|fork| &fork.prio));
+        let Some(topmost) = topmost else { return Ok(false) };
         let request = tree::remove(interface, topmost.handle, topmost.parent);
         netlink.request(&request).map_err(self.failed("RTM_DELQDISC"))?;
         Ok(true)
@@ -212,7 +228,11 @@ impl step::Netem {
         let mut netlink = self.netlink()?;
         let Some(interface) = self.locate(&mut netlink)? else { return Ok(false) };
         let tree = Tree::read(&mut netlink, interface).map_err(self.failed("RTM_GETQDISC"))?;
-        Ok(tree.is_spent() || tree.chain.iter().any(|(netem, _)| self.is_mine(netem)))
+        // Of a crash within an injection or an undo, an idle fork may be left.
+        let fork = tree.fork.as_ref().is_some_and(|fork| {
+            self.chosen_only && fork.is_idle() && fork.prio.handle == self.class() & MAJOR && tree.foreign.is_empty()
+        });
+        Ok(tree.is_spent() || fork || tree.netem(self.handle()).is_some_and(|(netem, _)| self.is_mine(netem)))
     }
 }
 

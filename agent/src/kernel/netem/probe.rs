@@ -25,8 +25,9 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// Opens a probe of an interface with this hardware address. Needs CAP_NET_RAW.
-    pub(crate) fn open(interface: u32, hardware_address: &[u8]) -> io::Result<Self> {
+    /// Opens a probe of an interface with this hardware address; its frames go to a class if one is named. Needs
+    /// CAP_NET_RAW, and CAP_NET_ADMIN for a class.
+    pub(crate) fn open(interface: u32, hardware_address: &[u8], class: Option<u32>) -> io::Result<Self> {
         // SAFETY: a plain system call with no pointer; its result is checked before it is used.
         let descriptor = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
         if descriptor < 0 {
@@ -42,6 +43,9 @@ impl Probe {
             | TimestampingFlag::SOF_TIMESTAMPING_OPT_TSONLY
             | TimestampingFlag::from_bits_retain(SCHEDULED);
         setsockopt(&socket.as_fd(), sockopt::Timestamping, &wanted)?;
+        if let Some(class) = class {
+            setsockopt(&socket.as_fd(), sockopt::Priority, &class.cast_signed())?;
+        }
         let mut sll_addr = [0; 8];
         let length = hardware_address.len().min(sll_addr.len());
         sll_addr[..length].copy_from_slice(&hardware_address[..length]);
@@ -135,7 +139,7 @@ mod tests {
         }
         std::thread::spawn(|| {
             namespace::enter_private().unwrap();
-            let mut probe = Probe::open(1, &[0; 6]).unwrap();
+            let mut probe = Probe::open(1, &[0; 6], None).unwrap();
             for _ in 0..5 {
                 probe.send().unwrap();
             }

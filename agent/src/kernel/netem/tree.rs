@@ -5,6 +5,18 @@
 //!                └─ fa00:2 ── f…: netem ── f…: netem …   everything else: delays add up
 //! ```
 //!
+//! A netem for chosen packets alone hangs at the end of that chain, in a fork of its own:
+//!
+//! ```text
+//!     … ── e…: prio ── e…:1 ── fa02: pfifo           what nobody chose: not delayed here
+//!                   └─ e…:2 ── f…: netem             what the rules of the fault chose
+//! ```
+//!
+//! The rules set `skb->priority` to e…:2, and prio goes by that where its major is the handle of the qdisc
+//! (`prio_classify` in `net/sched/sch_prio.c`); everybody else's priorities mean nothing to it. They vanish with the
+//! worker, and from then on nothing is delayed here. What passed a fork does not meet again, so nothing can be hung
+//! below one, nor between it and what is above: an interface has one fork at most.
+//!
 //! The frame takes the place of a qdisc that the kernel made by itself (handle 0), which comes back as soon as the
 //! frame is removed; `tc_modify_qdisc` of the kernel refuses to put it over any other.
 
@@ -18,7 +30,9 @@ pub(crate) const FRAME: u32 = 0xfa00_0000;
 const EXEMPT_CLASS: u32 = FRAME | 1;
 const FAULTY_CLASS: u32 = FRAME | 2;
 const EXEMPT_LEAF: u32 = 0xfa01_0000;
-/// The majors of the handles of our netem qdiscs. The kernel gives handles of its own choice from 8001: upwards.
+const PLAIN_LEAF: u32 = 0xfa02_0000;
+/// The majors of the handles of our netem qdiscs. The kernel gives handles of its own choice from 8001: upwards. Those
+/// of forks are as many, and lie just below.
 pub(crate) const FIRST_MAJOR: u16 = 0xf000;
 /// How many majors there are.
 pub(crate) const MAJORS: u16 = 0x0a00;
@@ -36,8 +50,26 @@ pub(crate) struct Tree {
     pub(crate) has_frame: bool,
     /// Our netem qdiscs from the top down, with their parameters.
     pub(crate) chain: Vec<(Qdisc, Parameters)>,
+    /// What is at the end of the chain, if chosen packets part from the others there.
+    pub(crate) fork: Option<Fork>,
     /// Somebody else's qdiscs within our frame.
     pub(crate) foreign: Vec<Qdisc>,
+}
+
+/// Where chosen packets part from the others.
+#[derive(Debug, Clone)]
+pub(crate) struct Fork {
+    /// The qdisc in which they part.
+    pub(crate) prio: Qdisc,
+    /// Where the chosen ones go, with its parameters; absent if a crash came between.
+    pub(crate) netem: Option<(Qdisc, Parameters)>,
+}
+
+impl Fork {
+    /// Whether chosen packets pass at once as well.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.netem.as_ref().is_none_or(|(_, parameters)| parameters.is_idle())
+    }
 }
 
 impl Tree {
@@ -64,10 +96,29 @@ impl Tree {
             let parameters = Parameters::read(&netem.options).unwrap_or_default();
             chain.push((netem, parameters));
         }
-        let within =
-            |parent: u32| parent & MAJOR == FRAME || chain.iter().any(|(netem, _)| netem.handle == parent & MAJOR);
-        let foreign = qdiscs.iter().filter(|qdisc| within(qdisc.parent)).cloned().collect();
-        Self { root, has_frame, chain, foreign }
+        let fork = take(&|qdisc| qdisc.parent == place && is_fork(qdisc)).map(|prio| {
+            take(&|qdisc| qdisc.handle == PLAIN_LEAF && qdisc.parent == prio.handle | 1);
+            let netem = take(&|qdisc| qdisc.parent == prio.handle | 2 && is_ours(qdisc));
+            let netem = netem.map(|netem| {
+                let parameters = Parameters::read(&netem.options).unwrap_or_default();
+                (netem, parameters)
+            });
+            Fork { prio, netem }
+        });
+        let ours = chain.iter().map(|(netem, _)| netem.handle);
+        let ours = ours.chain(fork.iter().flat_map(|fork| {
+            let netem = fork.netem.as_ref().map(|(netem, _)| netem.handle);
+            [Some(fork.prio.handle), netem].into_iter().flatten()
+        }));
+        let ours: Vec<u32> = ours.chain([FRAME]).collect();
+        let foreign = qdiscs.iter().filter(|qdisc| ours.contains(&(qdisc.parent & MAJOR))).cloned().collect();
+        Self { root, has_frame, chain, fork, foreign }
+    }
+
+    /// The netem of ours that has this handle, with its parameters.
+    pub(crate) fn netem(&self, handle: u32) -> Option<&(Qdisc, Parameters)> {
+        let chosen = self.fork.as_ref().and_then(|fork| fork.netem.as_ref());
+        self.chain.iter().chain(chosen).find(|(netem, _)| netem.handle == handle)
     }
 
     /// Where the next netem goes.
@@ -77,7 +128,8 @@ impl Tree {
 
     /// Whether nothing in the frame delays anything any more, and it is ours alone.
     pub(crate) fn is_spent(&self) -> bool {
-        self.has_frame && self.foreign.is_empty() && self.chain.iter().all(|(_, parameters)| parameters.is_idle())
+        let idle = self.chain.iter().all(|(_, parameters)| parameters.is_idle());
+        self.has_frame && self.foreign.is_empty() && idle && self.fork.as_ref().is_none_or(Fork::is_idle)
     }
 
     /// Why no frame may be put here, in words; `None` if it may.
@@ -97,7 +149,14 @@ impl Tree {
                 other.kind,
                 other.handle >> 16
             )),
-            _ => None,
+            _ => {
+                let (netem, _) = self.fork.as_ref().filter(|fork| !fork.is_idle())?.netem.as_ref()?;
+                Some(format!(
+                    "netem {:x}: of another fault holds chosen packets there, and a second netem beside it could not \
+                     add up with it",
+                    netem.handle >> 16
+                ))
+            }
         }
     }
 }
@@ -122,9 +181,19 @@ pub(crate) fn major(handle: u32) -> u16 {
     u16::try_from(handle >> 16).unwrap_or(0)
 }
 
+fn is_fork(qdisc: &Qdisc) -> bool {
+    let majors = FIRST_MAJOR - MAJORS..FIRST_MAJOR;
+    qdisc.kind == "prio" && majors.contains(&major(qdisc.handle)) && qdisc.options.starts_with(&fork_options())
+}
+
 /// `struct tc_prio_qopt`: two bands, and every priority of a packet goes to the second.
 fn frame_options() -> Vec<u8> {
     [2i32.to_ne_bytes().as_slice(), &[1; 16]].concat()
+}
+
+/// Two bands, and every priority of a packet that is not a class of this qdisc goes to the first.
+fn fork_options() -> Vec<u8> {
+    [2i32.to_ne_bytes().as_slice(), &[0; 16]].concat()
 }
 
 fn qdisc(interface: u32, handle: u32, parent: u32, kind: &str, options: &[u8], flags: u16) -> Request {
@@ -135,11 +204,13 @@ fn qdisc(interface: u32, handle: u32, parent: u32, kind: &str, options: &[u8], f
     Request { kind: NEW_QDISC, flags, payload }
 }
 
+/// How many packets wait in a plain queue of ours: as many as the kernel gives an interface (`DEFAULT_TX_QUEUE_LEN`).
+const PLAIN_LIMIT: u32 = 1000;
+
 /// The requests that put an empty frame on an interface. Each leaves the interface working: until a netem hangs in the
 /// second class, the kernel has a plain queue there.
 pub(crate) fn frame(interface: u32) -> Vec<Request> {
-    const EXEMPT_LIMIT: u32 = 1000;
-    let limit = EXEMPT_LIMIT.to_ne_bytes();
+    let limit = PLAIN_LIMIT.to_ne_bytes();
     let mut requests = vec![
         qdisc(interface, FRAME, ROOT, "prio", &frame_options(), CREATE | EXCLUSIVE),
         // Named, since the plain queue that the kernel puts into a class is as short as the interface's own, maybe 0.
@@ -206,6 +277,16 @@ pub(crate) fn add(interface: u32, handle: u32, place: u32, options: &[u8]) -> Re
     qdisc(interface, handle, place, "netem", options, CREATE | EXCLUSIVE)
 }
 
+/// The requests that put a fork at a place of the tree, and a netem for chosen packets into it.
+pub(crate) fn add_fork(interface: u32, class: u32, handle: u32, place: u32, options: &[u8]) -> [Request; 3] {
+    let fork = class & MAJOR;
+    [
+        qdisc(interface, fork, place, "prio", &fork_options(), CREATE | EXCLUSIVE),
+        qdisc(interface, PLAIN_LEAF, fork | 1, "pfifo", &PLAIN_LIMIT.to_ne_bytes(), CREATE | EXCLUSIVE),
+        add(interface, handle, class, options),
+    ]
+}
+
 /// Changes a netem where it is; the kernel refuses if the handle is not there any more.
 pub(crate) fn change(netem: &Qdisc, options: &[u8]) -> Request {
     qdisc(netem.interface, netem.handle, netem.parent, "netem", options, 0)
@@ -266,6 +347,35 @@ mod tests {
         ]);
         assert!(below.refusal().unwrap().contains("tbf 8002:"), "{below:?}");
         assert!(!below.is_spent());
+    }
+
+    #[test]
+    fn a_fork_ends_the_chain_and_lets_nothing_beside_it() {
+        let fork = |milliseconds| {
+            vec![
+                qdisc(FRAME, ROOT, "prio", frame_options()),
+                netem(0xf001_0000, FAULTY_CLASS, 0),
+                qdisc(0xe602_0000, 0xf001_0001, "prio", fork_options()),
+                qdisc(PLAIN_LEAF, 0xe602_0001, "pfifo", vec![]),
+                netem(0xf002_0000, 0xe602_0002, milliseconds),
+            ]
+        };
+        let tree = Tree::sort(fork(10));
+        assert!(tree.foreign.is_empty() && !tree.is_spent(), "{tree:?}");
+        assert_eq!(tree.netem(0xf002_0000).map(|(netem, _)| netem.parent), Some(0xe602_0002));
+        insta::assert_snapshot!(tree.refusal().unwrap(), @"netem f002: of another fault holds chosen packets there, and a second netem beside it could not add up with it");
+        // What a crash within an undo or within an injection leaves.
+        let idle = Tree::sort(fork(0));
+        assert!(idle.is_spent() && idle.refusal().is_none(), "{idle:?}");
+        let half = Tree::sort(fork(0).into_iter().take(3).collect());
+        assert!(half.is_spent() && half.fork.is_some_and(|fork| fork.netem.is_none()));
+        // Somebody's own qdisc with such a handle, and somebody's in the fork.
+        let mut other = fork(10);
+        other[2].options = frame_options();
+        assert!(Tree::sort(other).refusal().unwrap().contains("somebody's qdisc prio e602:"));
+        let mut within = fork(10);
+        within.push(qdisc(0x8002_0000, 0xf002_0001, "tbf", vec![]));
+        assert!(Tree::sort(within).refusal().unwrap().contains("tbf 8002:"));
     }
 
     #[test]

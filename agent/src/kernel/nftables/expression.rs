@@ -11,6 +11,7 @@ const VERDICT_REGISTER: u32 = 0;
 /// What `meta` can load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Meta {
+    Priority = 2,
     Mark = 3,
     InInterface = 6,
     OutInterface = 7,
@@ -64,6 +65,17 @@ impl Numbers for Attributes {
 /// Loads something about the packet into a register.
 pub(crate) fn meta(key: Meta, register: u32) -> Attributes {
     expression("meta", &Attributes::default().number(1, register).number(2, key as u32))
+}
+
+/// Sets something about the packet to what a register holds.
+fn set_meta(key: Meta, register: u32) -> Attributes {
+    expression("meta", &Attributes::default().number(2, key as u32).number(3, register))
+}
+
+/// Sets the packet's priority: the class of a queueing discipline (major and minor), where there is one of that handle.
+pub(crate) fn set_priority(class: u32) -> [Attributes; 2] {
+    let load = Attributes::default().number(1, REGISTER).put_nested(2, &value(&class.to_ne_bytes()));
+    [expression("immediate", &load), set_meta(Meta::Priority, REGISTER)]
 }
 
 /// Loads bytes of a header into a register.

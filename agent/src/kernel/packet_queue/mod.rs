@@ -16,14 +16,24 @@ use std::time::{Duration, Instant};
 use self::sampler::{Sampler, asked_median};
 use self::socket::{Copy, QueueSocket};
 use self::worker::{Control, Statistics};
-use super::packet_table::{self, Decision, PacketTable};
-use super::{Amend, Hold, KernelError, Reverted, Room, namespace};
+use super::packet_table::{Decision, PacketTable, TableStep};
+use super::{Hold, KernelError, namespace};
 use crate::identity::NetworkNamespace;
-use crate::plan::step::{HoldTime, PacketQueue};
+use crate::plan::step::{HoldTime, PacketQueue, PacketSelection};
 use crate::plan::{Bite, Evidence, Measurement};
 
-impl Room for PacketQueue {
-    fn apply(&self, _amend: Arc<Amend<'static>>) -> Result<Option<Box<dyn Hold>>, KernelError> {
+impl TableStep for PacketQueue {
+    const OWNER_ALONE: &'static str = "measures what it holds";
+
+    fn table(&self) -> &str {
+        &self.table
+    }
+
+    fn selection(&self) -> &PacketSelection {
+        &self.selection
+    }
+
+    fn enforce(&self) -> Result<Box<dyn Hold>, KernelError> {
         let object = format!("queue {} in {}", self.queue, self.selection.namespace);
         let sampler = Sampler::new(&self.hold);
         let copy = if sampler.varies() { Copy::Headers } else { Copy::Nothing };
@@ -46,24 +56,7 @@ impl Room for PacketQueue {
         // The rules come last: from the first packet on somebody listens.
         let decision = Decision::Queue { number: self.queue, tcp: self.tcp };
         let table = PacketTable::create(&self.table, &self.selection, decision)?;
-        Ok(Some(Box::new(Queue { hold: self.hold, table, listener })))
-    }
-
-    fn revert(&self) -> Result<Reverted, KernelError> {
-        packet_table::revert(&self.table, &self.selection.namespace)
-    }
-
-    fn is_present(&self) -> Result<bool, KernelError> {
-        packet_table::is_present(&self.table, &self.selection.namespace)
-    }
-
-    fn measure(&self) -> Result<Evidence, KernelError> {
-        let bite = if self.is_present()? {
-            Bite::NotYet("its owner alone measures what it holds".into())
-        } else {
-            Bite::No(format!("table inet {} is not there", self.table))
-        };
-        Ok(Evidence { bite, measurements: Vec::new() })
+        Ok(Box::new(Queue { hold: self.hold, table, listener }))
     }
 }
 

@@ -8,6 +8,7 @@ mod classifier;
 mod conditions;
 mod dialect;
 mod hosts;
+mod room;
 mod rules;
 mod sets;
 mod sockets;
@@ -16,6 +17,7 @@ mod update;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use self::room::{Enforced, TableStep};
 pub(crate) use self::rules::Decision;
 
 use self::classifier::Classifier;
@@ -49,7 +51,7 @@ pub(crate) struct PacketTable {
 
 impl PacketTable {
     /// Makes the table in the namespace of the selection, reads it back, and begins to keep it up to date.
-    pub(crate) fn create(name: &str, selection: &PacketSelection, decision: Decision) -> Result<Self, KernelError> {
+    pub(crate) fn create(name: &str, selection: &PacketSelection, decision: Decision<'_>) -> Result<Self, KernelError> {
         let object = format!("table inet {name} in {}", selection.namespace);
         let addresses = hosts::resolve_all(&selection.host_names)?;
         let prepared = namespace::within(&selection.namespace, || prepare(name, selection, decision, &addresses))?;
@@ -126,7 +128,7 @@ type Prepared = (OwnedTable, Option<sockets::SocketFollower>, Option<classifier:
 fn prepare(
     name: &str,
     selection: &PacketSelection,
-    decision: Decision,
+    decision: Decision<'_>,
     addresses: &[IpAddr],
 ) -> Result<Prepared, Refused> {
     let dialect = Dialect::of_this_kernel();

@@ -6,11 +6,11 @@ use crate::kernel::control_traffic::MARK;
 use crate::kernel::nftables::expression::{self, Base, Meta, REGISTER, Reject, Verdict};
 use crate::kernel::nftables::object::Hook;
 use crate::kernel::raw_netlink::Attributes;
-use crate::plan::step::{PacketOwner, PacketSelection, TcpHeld};
+use crate::plan::step::{Netem, PacketOwner, PacketSelection, TcpHeld};
 
 /// What becomes of a selected packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Decision<'a> {
     /// It disappears.
     Drop,
     /// It disappears; TCP is told by a reset, others by "port unreachable".
@@ -24,9 +24,11 @@ pub(crate) enum Decision {
         /// Where TCP is held.
         tcp: TcpHeld,
     },
+    /// It goes to the netem of the interface by which it leaves; by any other it leaves as ever.
+    Netem(&'a [Netem]),
 }
 
-impl Decision {
+impl Decision<'_> {
     fn is_queue(self) -> bool {
         matches!(self, Self::Queue { .. })
     }
@@ -40,54 +42,84 @@ impl Decision {
 /// Everything that goes into the chains of a table, in order.
 pub(super) fn rules(
     selection: &PacketSelection,
-    decision: Decision,
+    decision: Decision<'_>,
     owners: &[Owner],
     dialect: Dialect,
 ) -> Vec<(Hook, Vec<Attributes>)> {
     let mut rules = Vec::new();
     for hook in hooks(selection, decision) {
-        rules.extend(exemptions(hook, selection, decision, dialect).into_iter().map(|rule| (hook, rule)));
-        let queued = decision.is_queue() && selection.direction.has_egress() && selection.loopback;
-        // What leaves over loopback is held as it arrives: by then it does not count any more against what its socket
-        // may have on the way (TCP small queues), and a packet that leaves and arrives is held once. The socket that a
-        // packet shows as it arrives is the receiver's, so cgroups are matched as it leaves.
-        let late =
-            owners.iter().filter(|owner| queued && !matches!(owner, Owner::Cgroup { .. } | Owner::Opening { .. }));
-        if hook == Hook::Input || hook == Hook::Output {
-            let key = if hook == Hook::Input { Meta::InInterface } else { Meta::OutInterface };
-            for (mut rule, protocol) in late.flat_map(|owner| matches(selection, View::Egress, hook, *owner, false)) {
-                rule.splice(0..0, interface(key, "lo"));
-                if hook == Hook::Input {
-                    rule.push(expression::counter());
-                    rule.extend(decide(decision, protocol, dialect));
-                } else {
-                    rule.push(expression::verdict(Verdict::Accept));
-                }
-                rules.push((hook, rule));
+        let exempt = exemptions(hook, selection, decision, dialect);
+        let chosen = parts(selection, decision)
+            .into_iter()
+            .flat_map(|(selection, decision)| chosen(hook, &selection, decision, owners, dialect));
+        rules.extend(exempt.into_iter().chain(chosen).map(|rule| (hook, rule)));
+    }
+    rules
+}
+
+/// The selection with what becomes of it, once for each interface where that is something else.
+fn parts<'a>(selection: &PacketSelection, decision: Decision<'a>) -> Vec<(PacketSelection, Decision<'a>)> {
+    match decision {
+        Decision::Netem(netems) => netems
+            .iter()
+            .map(|netem| {
+                let interface = Some(netem.interface.clone());
+                let narrowed = PacketSelection { interface, ..selection.clone() };
+                (narrowed, Decision::Netem(std::slice::from_ref(netem)))
+            })
+            .collect(),
+        _ => vec![(selection.clone(), decision)],
+    }
+}
+
+/// The rules at one hook that meet the packets selected.
+fn chosen(
+    hook: Hook,
+    selection: &PacketSelection,
+    decision: Decision<'_>,
+    owners: &[Owner],
+    dialect: Dialect,
+) -> Vec<Vec<Attributes>> {
+    let mut rules = Vec::new();
+    let queued = decision.is_queue() && selection.direction.has_egress() && selection.loopback;
+    // What leaves over loopback is held as it arrives: by then it does not count any more against what its socket
+    // may have on the way (TCP small queues), and a packet that leaves and arrives is held once. The socket that a
+    // packet shows as it arrives is the receiver's, so cgroups are matched as it leaves.
+    let late = owners.iter().filter(|owner| queued && !matches!(owner, Owner::Cgroup { .. } | Owner::Opening { .. }));
+    if hook == Hook::Input || hook == Hook::Output {
+        let key = if hook == Hook::Input { Meta::InInterface } else { Meta::OutInterface };
+        for (mut rule, protocol) in late.flat_map(|owner| matches(selection, View::Egress, hook, *owner, false)) {
+            rule.splice(0..0, interface(key, "lo"));
+            if hook == Hook::Input {
+                rule.push(expression::counter());
+                rule.extend(decide(decision, protocol, dialect));
+            } else {
+                rule.push(expression::verdict(Verdict::Accept));
             }
+            rules.push(rule);
         }
-        let answers = decision.holds_answers(selection);
-        for view in views(hook, selection, answers) {
-            for owner in owners {
-                let split = decision == Decision::Reject || answers;
-                for (rule, protocol) in matches(selection, view, hook, *owner, split) {
-                    if let Owner::Opening { queue } = owner {
-                        // Opening is the sender's doing; what others open towards the target meets its local ports.
-                        if view == View::Egress {
-                            rules.push((hook, [rule, vec![hand_over(*queue, dialect)]].concat()));
-                        }
-                        continue;
+    }
+    let answers = decision.holds_answers(selection);
+    for view in views(hook, selection, answers) {
+        for owner in owners {
+            let split = decision == Decision::Reject || answers;
+            for (rule, protocol) in matches(selection, view, hook, *owner, split) {
+                if let Owner::Opening { queue } = owner {
+                    // Opening is the sender's doing; what others open towards the target meets its local ports.
+                    if view == View::Egress {
+                        rules.push([rule, vec![hand_over(*queue, dialect)]].concat());
                     }
-                    let known = matches!(owner, Owner::Connections | Owner::LocalPorts);
-                    if answers && known && hook == Hook::Output && protocol == Some(TCP) {
-                        // It must not be handed over as just being opened.
-                        rules.push((hook, [rule, vec![expression::verdict(Verdict::Accept)]].concat()));
-                        continue;
-                    }
-                    let Some(first) = half_of_the_trip(answers, hook, *owner, protocol) else { continue };
-                    let last = [vec![expression::counter()], decide(decision, protocol, dialect)].concat();
-                    rules.push((hook, [first, rule, last].concat()));
+                    continue;
                 }
+                let known = matches!(owner, Owner::Connections | Owner::LocalPorts);
+                if answers && known && hook == Hook::Output && protocol == Some(TCP) {
+                    // It must not be handed over as just being opened.
+                    rules.push([rule, vec![expression::verdict(Verdict::Accept)]].concat());
+                    continue;
+                }
+                let Some(first) = half_of_the_trip(answers, hook, *owner, protocol) else { continue };
+                let last = [vec![expression::counter()], decide(decision, protocol, dialect)].concat();
+                rules.push([first, rule, last].concat());
             }
         }
     }
@@ -108,7 +140,7 @@ fn half_of_the_trip(answers: bool, hook: Hook, owner: Owner, protocol: Option<u8
 }
 
 /// The hooks at which a selection's packets pass. Forwarded packets are nobody's here but the whole host's.
-pub(super) fn hooks(selection: &PacketSelection, decision: Decision) -> Vec<Hook> {
+pub(super) fn hooks(selection: &PacketSelection, decision: Decision<'_>) -> Vec<Hook> {
     let mut hooks = Vec::new();
     if selection.direction.has_egress() {
         hooks.push(Hook::Output);
@@ -137,7 +169,12 @@ fn views(hook: Hook, selection: &PacketSelection, answers: bool) -> Vec<View> {
     }
 }
 
-fn exemptions(hook: Hook, selection: &PacketSelection, decision: Decision, dialect: Dialect) -> Vec<Vec<Attributes>> {
+fn exemptions(
+    hook: Hook,
+    selection: &PacketSelection,
+    decision: Decision<'_>,
+    dialect: Dialect,
+) -> Vec<Vec<Attributes>> {
     use expression::{between, differs, equals, mask, meta, payload};
     let is_icmp = |family: Family, protocol: u8| {
         vec![
@@ -179,13 +216,17 @@ fn exemptions(hook: Hook, selection: &PacketSelection, decision: Decision, diale
     rules
 }
 
-fn decide(decision: Decision, protocol: Option<u8>, dialect: Dialect) -> Vec<Attributes> {
+fn decide(decision: Decision<'_>, protocol: Option<u8>, dialect: Dialect) -> Vec<Attributes> {
     match decision {
         Decision::Drop => vec![expression::verdict(Verdict::Drop)],
         Decision::Reject if protocol == Some(TCP) => vec![expression::reject(Reject::Reset)],
         Decision::Reject => vec![expression::reject(Reject::PortUnreachable)],
         Decision::Unreachable => vec![expression::reject(Reject::HostUnreachable)],
         Decision::Queue { number, .. } => vec![hand_over(number, dialect)],
+        Decision::Netem(netems) => {
+            let class = netems.iter().flat_map(|netem| expression::set_priority(netem.class()));
+            class.chain([expression::verdict(Verdict::Accept)]).collect()
+        }
     }
 }
 

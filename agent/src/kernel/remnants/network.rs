@@ -45,7 +45,9 @@ fn ours(qdiscs: &[Qdisc], name: &dyn Fn(u32) -> Option<String>) -> Vec<Netem> {
     let step = |qdisc: &Qdisc| {
         let (hold, limit) = if is_ours(qdisc) { parameters(&qdisc.options)? } else { (idle(), 0) };
         let interface = name(qdisc.interface)?;
-        Some(Netem { namespace: NetworkNamespace::Own, interface, handle: major(qdisc), hold, limit })
+        let namespace = NetworkNamespace::Own;
+        let step = Netem { namespace, interface, handle: major(qdisc), hold, limit, chosen_only: false };
+        Some(Netem { chosen_only: is_ours(qdisc) && qdisc.parent == step.class(), ..step })
     };
     qdiscs.iter().filter(|qdisc| is_ours(qdisc) || is_bare(qdisc)).filter_map(step).collect()
 }
@@ -118,6 +120,9 @@ mod tests {
         assert_eq!((step.handle, step.limit, step.interface.as_str()), (0xf001, 1234, "eth0"));
         assert_eq!((step.hold.delay, step.hold.jitter), (TimeSpan::from_millis(20), TimeSpan::from_millis(3)));
         assert!((step.hold.correlation.number() - 25.0).abs() < 1e-6);
+        assert!(!step.chosen_only);
+        let chosen = Qdisc { parent: 0xe601_0002, ..netem(0xf001_0000) };
+        assert!(ours(&[chosen], &|_| Some("eth0".into()))[0].chosen_only);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod cgroup_freeze;
 mod inode_fill;
 mod netem;
+mod packet_classification;
 mod packet_queue;
 mod packet_rules;
 mod packet_selection;
@@ -16,6 +17,7 @@ mod space_fill;
 pub use cgroup_freeze::CgroupFreeze;
 pub use inode_fill::{InodeFill, InodeGoal};
 pub use netem::Netem;
+pub use packet_classification::PacketClassification;
 pub use packet_queue::{Distribution, HoldTime, PacketQueue, TcpHeld};
 pub use packet_rules::{PacketRules, PartitionAction};
 pub use packet_selection::{Direction, PacketOwner, PacketSelection, Protocol};
@@ -69,6 +71,8 @@ steps! {
     PacketQueue,
     /// Packets held by the kernel's network emulator.
     Netem,
+    /// Packets sent to network emulators that hold chosen ones alone.
+    PacketClassification,
     /// Processes ended by a signal.
     ProcessKill,
     /// Processes stopped, and continued later.

@@ -22,6 +22,10 @@ pub struct Netem {
     pub hold: HoldTime,
     /// How many packets are held at most; more are dropped.
     pub limit: u32,
+    /// Whether it holds only what a [`PacketClassification`](super::PacketClassification) sends to it, and lets
+    /// everything else pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub chosen_only: bool,
 }
 
 /// The packets per second for which a limit is made: more than one core sends through a qdisc.
@@ -40,23 +44,39 @@ impl Netem {
     /// packets are held.
     pub fn new(id: &FaultId, namespace: NetworkNamespace, interface: impl Into<String>, hold: HoldTime) -> Self {
         let offset = u16::try_from(id.number() % u64::from(MAJORS)).unwrap_or(0);
-        Self { namespace, interface: interface.into(), handle: FIRST_MAJOR + offset, hold, limit: limit(&hold) }
+        let handle = FIRST_MAJOR + offset;
+        Self { namespace, interface: interface.into(), handle, hold, limit: limit(&hold), chosen_only: false }
+    }
+
+    /// The same for chosen packets alone, as the n-th (from 0) of a fault that acts on several interfaces. Each has a
+    /// handle of its own: a packet chosen for one interface means nothing to the others.
+    #[must_use]
+    pub fn for_chosen(self, nth: u16) -> Self {
+        let handle = FIRST_MAJOR + (self.handle - FIRST_MAJOR + nth % MAJORS) % MAJORS;
+        Self { handle, chosen_only: true, ..self }
+    }
+
+    /// The class by which chosen packets reach it: what `skb->priority` has to be (see `kernel/netem/tree.rs`).
+    pub fn class(&self) -> u32 {
+        u32::from(self.handle.wrapping_sub(MAJORS)) << 16 | 2
     }
 
     /// The packets per second that can pass before the limit drops some.
     pub fn carries(&self) -> f64 {
-        f64::from(self.limit) / longest(&self.hold).as_secs_f64()
+        f64::from(self.limit) / self.hold.longest().as_secs_f64()
     }
 }
 
-/// The longest time for which a packet is held: tables of jitter end at four times the jitter.
-fn longest(hold: &HoldTime) -> Duration {
-    let times = if hold.distribution == Distribution::Uniform { 1 } else { 4 };
-    hold.delay.duration() + hold.jitter.duration() * times
+impl HoldTime {
+    /// The longest time for which netem holds a packet: its tables of jitter end at four times the jitter.
+    pub(crate) fn longest(&self) -> Duration {
+        let times = if self.distribution == Distribution::Uniform { 1 } else { 4 };
+        self.delay.duration() + self.jitter.duration() * times
+    }
 }
 
 fn limit(hold: &HoldTime) -> u32 {
-    let packets = longest(hold).as_nanos() * u128::from(PACKETS_PER_SECOND) / 1_000_000_000;
+    let packets = hold.longest().as_nanos() * u128::from(PACKETS_PER_SECOND) / 1_000_000_000;
     let packets = u64::try_from(packets).unwrap_or(u64::MAX).clamp(SMALLEST_LIMIT, LARGEST_LIMIT);
     u32::try_from(packets).unwrap_or(u32::MAX)
 }
@@ -69,8 +89,9 @@ impl Describe for Netem {
     fn describe(&self) -> String {
         let HoldTime { delay, jitter, .. } = self.hold;
         let time = if jitter.is_zero() { format!("{delay}") } else { format!("{delay} (jitter {jitter})") };
+        let what = if self.chosen_only { " what is sent to it" } else { "" };
         format!(
-            "add qdisc netem {:x}: to {} in {}: hold for {time}, up to {} packets",
+            "add qdisc netem {:x}: to {} in {}: hold{what} for {time}, up to {} packets",
             self.handle, self.interface, self.namespace, self.limit
         )
     }
@@ -121,6 +142,10 @@ mod tests {
             assert!((FIRST_MAJOR..FIRST_MAJOR + MAJORS).contains(&step(number).handle));
         }
         assert_ne!(step(1).handle, step(2).handle);
+        let chosen = |number, nth| step(number).for_chosen(nth);
+        assert_eq!((chosen(1, 0).handle, chosen(1, 1).handle), (FIRST_MAJOR + 1, FIRST_MAJOR + 2));
+        let last = u64::from(MAJORS) - 1;
+        assert_eq!((chosen(last, 1).handle, chosen(last, 0).class()), (FIRST_MAJOR, 0xefff_0002));
         assert_eq!(step(1), step(1));
     }
 }
