@@ -182,15 +182,20 @@ pub(crate) fn to_port(place: NetworkNamespace, port: u16) -> PacketSelection {
     PacketSelection { ports: vec![PortRange::from(port)], ..selection(place) }
 }
 
-pub(crate) fn delay(selection: PacketSelection, milliseconds: u64) -> Step {
-    let id = FaultId::from_number(unique());
-    let hold = HoldTime {
+/// So long, always.
+pub(crate) fn hold(milliseconds: u64) -> HoldTime {
+    HoldTime {
         delay: TimeSpan::from_millis(milliseconds),
         jitter: TimeSpan::ZERO,
         distribution: Default::default(),
         correlation: Default::default(),
         seed: 7,
-    };
+    }
+}
+
+pub(crate) fn delay(selection: PacketSelection, milliseconds: u64) -> Step {
+    let id = FaultId::from_number(unique());
+    let hold = hold(milliseconds);
     let queue = u16::try_from(1024 + id.number() % 60_000).unwrap();
     Step::PacketQueue(PacketQueue { table: id.table_name(), queue, selection, tcp: TcpHeld::AsItLeaves, hold })
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "helpers of tests fail as tests do")]
 
+mod classification;
 mod crash;
 mod host_names;
 mod lab;

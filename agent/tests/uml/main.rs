@@ -10,6 +10,7 @@
     reason = "a test fails by panicking and tells what it skips"
 )]
 
+mod emulated;
 mod inside;
 mod machine;
 

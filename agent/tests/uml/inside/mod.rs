@@ -1,6 +1,9 @@
 //! What runs inside user-mode Linux: tests of this program that the tests outside start there.
 
 mod accuracy;
+mod chosen;
+mod chosen_crash;
+mod native_queue;
 mod netem;
 mod network;
 mod orphans;
@@ -23,11 +26,16 @@ fn is_inside() -> bool {
 /// Loads kernel modules by their path below the kernel's folder, without the ending, and what they depend on.
 fn load(modules: &[&str]) {
     let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
-    let folder = PathBuf::from(format!("/usr/lib/uml/modules/{release}"));
+    let folders = ["/usr/lib/uml/modules", "/lib/modules"].map(|folder| PathBuf::from(folder).join(&release));
+    let folder = folders.into_iter().find(|folder| folder.exists()).expect("the modules of this kernel");
+    let built_in = fs::read_to_string(folder.join("modules.builtin")).unwrap_or_default();
     // Each line names a module and, behind the colon, what it needs, the nearest first.
     let dependencies = fs::read_to_string(folder.join("modules.dep")).unwrap();
     for module in modules {
         let name = format!("kernel/{module}.ko");
+        if built_in.lines().any(|line| line == name) {
+            continue;
+        }
         let needs =
             dependencies.lines().find_map(|line| line.strip_prefix(&name)?.strip_prefix(':')).unwrap_or_default();
         for path in needs.split_whitespace().rev().chain([name.as_str()]) {

@@ -80,8 +80,15 @@ fn a_delay_is_applied_measured_and_undone() {
         assert!(!HostKernel.is_present(&step).unwrap());
         let hold = apply(&step).unwrap();
         let trips = [pair.fastest(0), pair.fastest(1)];
-        std::thread::sleep(Duration::from_millis(300));
-        let evidence = hold.evidence();
+        // On a busy host the first few frames may all come late.
+        let begun = Instant::now();
+        let evidence = loop {
+            std::thread::sleep(Duration::from_millis(300));
+            let evidence = hold.evidence();
+            if measured(&evidence, "delay") < delay as f64 + 5.0 || begun.elapsed() > Duration::from_secs(5) {
+                break evidence;
+            }
+        };
         assert_eq!(evidence.bite, Bite::Yes, "{evidence:?}");
         println!(
             "asked {delay} ms: round trips {trips:?} ms (without {:.3} ms), evidence {:?}",

@@ -23,7 +23,7 @@ pub(super) struct Pair {
 
 pub(super) const NEAR: [&str; 2] = ["10.9.0.1", "fd09::1"];
 pub(super) const FAR: [&str; 2] = ["10.9.0.2", "fd09::2"];
-const PORT: u16 = 7;
+pub(super) const PORT: u16 = 7;
 
 impl Pair {
     /// Makes the namespaces `near…` and `far…` with the interface `v0` in each, and starts the echo.
@@ -40,14 +40,7 @@ impl Pair {
             NEAR[0], NEAR[1], FAR[0], FAR[1]
         ));
         for address in FAR {
-            let socket = within(&pair.far(), || UdpSocket::bind((address, PORT)).unwrap()).unwrap();
-            socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-            std::thread::spawn(move || {
-                let mut buffer = [0; 64];
-                while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-                    let _ = socket.send_to(&buffer[..length], from);
-                }
-            });
+            echo(&pair.far(), address, PORT);
         }
         pair
     }
@@ -65,7 +58,8 @@ impl Pair {
         namespace(&self.near_name())
     }
 
-    fn far(&self) -> NetworkNamespace {
+    /// The far namespace.
+    pub(super) fn far(&self) -> NetworkNamespace {
         namespace(&self.far_name())
     }
 
@@ -81,11 +75,12 @@ impl Pair {
 
     /// A client in the near namespace of the echo in the far one, by IPv4 (0) or IPv6 (1).
     pub(super) fn client(&self, protocol: usize) -> Client {
-        let near: IpAddr = NEAR[protocol].parse().unwrap();
-        let socket = within(&self.near(), || UdpSocket::bind((near, 0)).unwrap()).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        socket.connect(SocketAddr::new(FAR[protocol].parse().unwrap(), PORT)).unwrap();
-        Client { socket, number: 0, sent: Instant::now() }
+        self.client_of(FAR[protocol], PORT)
+    }
+
+    /// A client in the near namespace of an echo elsewhere.
+    pub(super) fn client_of(&self, address: &str, port: u16) -> Client {
+        within(&self.near(), || Client::of(address, port)).unwrap()
     }
 
     /// The times that so many round trips to the far end take.
@@ -104,9 +99,21 @@ impl Pair {
     }
 }
 
+/// Echoes whatever arrives at an address, until nothing did for a minute.
+pub(super) fn echo(place: &NetworkNamespace, address: &str, port: u16) {
+    let socket = within(place, || UdpSocket::bind((address, port)).unwrap()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&buffer[..length], from);
+        }
+    });
+}
+
 /// One end of an echo.
 pub(super) struct Client {
-    socket: UdpSocket,
+    pub(super) socket: UdpSocket,
     number: u64,
     sent: Instant,
 }
@@ -127,6 +134,27 @@ impl Client {
                 return self.sent.elapsed();
             }
         }
+    }
+}
+
+impl Client {
+    /// A client in the namespace of this thread.
+    pub(super) fn of(address: &str, port: u16) -> Self {
+        let far: IpAddr = address.parse().unwrap();
+        let any: IpAddr = if far.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
+        let socket = UdpSocket::bind((any, 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.connect(SocketAddr::new(far, port)).unwrap();
+        Self { socket, number: 0, sent: Instant::now() }
+    }
+
+    /// The fastest of several round trips, in milliseconds.
+    pub(super) fn fastest(&mut self) -> f64 {
+        let trips = (0..8).map(|_| {
+            self.send();
+            self.receive()
+        });
+        trips.min().unwrap_or_default().as_secs_f64() * 1000.0
     }
 }
 
