@@ -282,6 +282,9 @@ fn a_run_in_a_container_is_halted_and_released() {
     );
     let mut ended = || lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("ended ")).unwrap();
     assert_eq!(ended(), "ended 5");
+    // One more must not make the release forget what the first one reached.
+    let (code, stdout, _) = output(Who::Root, &["halt"]);
+    assert!(code == 0 && stdout.contains("no fault was active"), "{stdout}");
     let (code, stdout, stderr) = output(Who::Root, &["halt", "--release"]);
     assert_eq!((code, stdout.as_str()), (0, "released: faults may be injected again\n"), "{stderr}");
     // The release reached the container's folder too: it runs again.

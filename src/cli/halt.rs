@@ -22,7 +22,7 @@ use super::output;
 /// Waits until every fault is undone. Exits with 7 if one was not, or if a run could not be stopped. --json prints an
 /// object whose fields keep their names: `halted`, `scope` (host, user or folder), `undone` and `left` (ids of faults),
 /// `took` (seconds), `folders` (each with `folder`, `user`, `processes`, `stillAlive`, `runs`, `undone`, `left`),
-/// `notStopped` (each with `process`, `user`, `folder`, `reason`, `hint`), `problems`; with --release `halted`,
+/// `notStopped` (each with `process`, `user`, `folder`, `reason`, `hint`), `unseen`, `problems`; with --release `halted`,
 /// `wasHalted`, `stillHalted`, `problems`.
 #[derive(Debug, Args)]
 pub struct Arguments {

@@ -69,11 +69,13 @@ pub fn living() -> io::Result<Vec<LivingGuard>> {
     Ok(found)
 }
 
-/// Whether every process of this host can be seen from here: not from within a container, nor where `/proc` was mounted
-/// with `hidepid`.
-pub fn everybody_is_seen() -> bool {
+/// Which processes of this host cannot be seen from here, in words; none if all can.
+pub fn unseen() -> Option<&'static str> {
     let is_first = fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST_PID_NAMESPACE);
-    is_first && fs::read("/proc/1/cmdline").is_ok()
+    if !is_first {
+        return Some("processes outside this container (pid namespace)");
+    }
+    fs::read("/proc/1/cmdline").is_err().then_some("processes of other users, which /proc hides here (`hidepid`)")
 }
 
 fn look_at(pid: i32) -> Option<LivingGuard> {

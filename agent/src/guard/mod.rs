@@ -10,7 +10,7 @@ mod spawn;
 mod watch;
 
 pub(crate) use living::root_of;
-pub use living::{FolderInUse, FolderKey, LivingGuard, everybody_is_seen, living};
+pub use living::{FolderInUse, FolderKey, LivingGuard, living, unseen};
 pub use order::{Order, enter_if_asked};
 pub(crate) use spawn::GuardHandle;
 pub use spawn::{GuardCommand, GuardError};

@@ -8,7 +8,7 @@ use super::places::{Places, Written};
 use super::stopped::{NotStopped, Stopped, StoppedFault, StoppedFolder};
 use super::watched::{Watched, key_of, name_of};
 use super::{Elsewhere, Halt, HaltError, HaltScope, IN_A_FOLDER, set, write_at};
-use crate::guard::{FolderInUse, FolderKey, LivingGuard, living};
+use crate::guard::{self, FolderInUse, FolderKey, LivingGuard, living};
 use crate::identity::{ProcessIdentity, boot_id};
 use crate::kernel::Kernel;
 use crate::recover::RecoverError;
@@ -47,7 +47,9 @@ impl std::fmt::Debug for HaltOptions<'_> {
 /// If no halt can be set, or whom it must stop cannot be found out. What it could not stop is in the answer.
 pub fn everything(default: Option<&StateFolder>, options: &HaltOptions<'_>) -> Result<Stopped, HaltError> {
     let places = Places::of_this_process();
-    let halt = Halt::now(options.reason, places.scope());
+    // What an earlier halt reached elsewhere is released with this one.
+    let elsewhere = places.read_own().map(|halt| halt.elsewhere).unwrap_or_default();
+    let halt = Halt { elsewhere, ..Halt::now(options.reason, places.scope()) };
     let (written, problems) = places.set(&halt)?;
     let mut watch = Watch::begin(options, halt)?;
     watch.written = Some((places, written));
@@ -163,6 +165,7 @@ impl<'a> Watch<'a> {
     /// Makes sure that a guard's worker sees a halt: in a container it does not see ours.
     fn reach(&mut self, guard: &LivingGuard, folder: &FolderInUse) -> io::Result<()> {
         let Some((places, written)) = &self.written else { return Ok(()) };
+        let places = *places;
         if written.iter().any(|file| guard.sees(&file.path, file.key)) {
             return Ok(());
         }
@@ -174,7 +177,9 @@ impl<'a> Watch<'a> {
         let elsewhere = Elsewhere { mount_namespace: guard.mount_namespace()?, folder: guard.state.clone() };
         self.halt.elsewhere.push(elsewhere);
         // So that the release finds it.
-        places.set(&self.halt).map(|_| ()).map_err(io::Error::other)
+        let (written, _) = places.set(&self.halt).map_err(io::Error::other)?;
+        self.written = Some((places, written));
+        Ok(())
     }
 
     fn report(self) -> Stopped {
@@ -193,6 +198,7 @@ impl<'a> Watch<'a> {
             took: self.began.elapsed().as_secs_f64(),
             folders,
             not_stopped: not_stopped.map(|(_, refused)| refused).collect(),
+            unseen: guard::unseen().map(Into::into),
             problems: self.problems,
         }
     }

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use crate::recover::RecoverError;
@@ -160,25 +160,32 @@ pub fn set(state: &StateFolder, reason: &str) -> Result<(), HaltError> {
     })
 }
 
-/// Writes a halt file in place of an earlier one, in a folder held open. The file is a new one: what somebody else may
-/// have put there under its name is not written through.
+/// Writes a halt file, in a folder held open. What is there under its name is replaced in one step, so that no reader
+/// finds none meanwhile, and is not written through, whatever somebody else may have put there.
 fn write_at(folder: impl AsFd, path: &Path, halt: &Halt, mode: u32) -> io::Result<()> {
     let text = serde_json::to_vec(halt)?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = || openat(&folder, path, flags, Mode::from_raw_mode(mode));
-    let file = match open() {
-        Err(rustix::io::Errno::EXIST) => {
-            unlinkat(&folder, path, AtFlags::empty())?;
-            open()?
-        }
-        opened => opened?,
+    let create = |path: &Path| -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&folder, path, flags, Mode::from_raw_mode(mode))?;
+        // Whatever this process's mask says: a halt that its readers cannot read would tell them no reason.
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+        let mut file = fs::File::from(file);
+        file.write_all(&text)?;
+        file.sync_all()
     };
-    // Whatever this process's mask says: a halt that its readers cannot read would tell them no reason.
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-    // Written in place: a reader that meets a half-written file is halted, as it should be.
-    let mut file = fs::File::from(file);
-    file.write_all(&text)?;
-    file.sync_all()
+    // In its place from the first byte on: a reader that meets a half-written file is halted, as it should be.
+    match create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+    // Left by a process of the same number that died here.
+    let _ = unlinkat(&folder, &beside, AtFlags::empty());
+    let replaced = create(&beside).and_then(|()| Ok(renameat(&folder, &beside, &folder, path)?));
+    if replaced.is_err() {
+        let _ = unlinkat(&folder, &beside, AtFlags::empty());
+    }
+    replaced
 }
 
 #[cfg(test)]
@@ -219,5 +226,20 @@ mod tests {
         set(&state, "stop").unwrap();
         assert_eq!(fs::read_to_string(&other).unwrap(), "theirs");
         assert_eq!(read(&state).unwrap().reason, "stop");
+        let names = fs::read_dir(state.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.filter(|name| name.to_string_lossy().contains("halt")).count(), 1, "nothing lies beside it");
+    }
+
+    #[test]
+    fn there_is_no_moment_without_a_halt_while_it_is_replaced() {
+        let (_scratch, state) = state();
+        set(&state, "0").unwrap();
+        std::thread::scope(|scope| {
+            let setter = scope.spawn(|| (1..300).for_each(|number| set(&state, &number.to_string()).unwrap()));
+            while !setter.is_finished() {
+                let halt = read(&state).unwrap();
+                assert!(halt.reason.parse::<u32>().is_ok(), "{halt:?}");
+            }
+        });
     }
 }

@@ -24,6 +24,8 @@ pub struct Stopped {
     pub folders: Vec<StoppedFolder>,
     /// The runs that it could not reach.
     pub not_stopped: Vec<NotStopped>,
+    /// Which processes cannot be seen from here, in words, so that their runs could not be stopped either; none if all can.
+    pub unseen: Option<String>,
     /// What else went wrong, as a place in which the halt could not be set beside another.
     pub problems: Vec<String>,
 }
@@ -141,6 +143,9 @@ impl fmt::Display for Stopped {
         for run in &self.not_stopped {
             write!(formatter, "{run}")?;
         }
+        if let Some(unseen) = &self.unseen {
+            writeln!(formatter, "not looked at: {unseen}")?;
+        }
         for problem in &self.problems {
             writeln!(formatter, "problem: {problem}")?;
         }
@@ -197,6 +202,7 @@ mod tests {
                 reason: "it is not yours".into(),
                 hint: "`sudo faultline halt` stops it".into(),
             }],
+            unseen: Some("what is outside".into()),
             problems: Vec::new(),
         };
         assert!(!stopped.is_complete());
@@ -207,6 +213,7 @@ mod tests {
           `faultline list --state /s/c` shows why, with the command for each
           process 9 has not ended yet
         NOT STOPPED: process 10 of root (/var/lib/faultline): it is not yours; `sudo faultline halt` stops it
+        not looked at: what is outside
         halted in 0.2 s: no fault of yours is injected on this host until `faultline halt --release`
         ");
     }

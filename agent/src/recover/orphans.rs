@@ -140,12 +140,8 @@ fn owner(state: &StateFolder, remnant: &Remnant) -> std::io::Result<Option<Strin
         return Ok(Some(format!("{} is alive, and it may be that run's", told(&living))));
     }
     // A scratch folder is locked by whoever lives, seen or not; a netem is not.
-    if matches!(remnant, Remnant::Netem(_)) && !guard::everybody_is_seen() {
-        return Ok(Some(
-            "processes are hidden from here (a container, or `hidepid`), and it may be one of theirs".into(),
-        ));
-    }
-    Ok(None)
+    let unseen = guard::unseen().filter(|_| matches!(remnant, Remnant::Netem(_)));
+    Ok(unseen.map(|unseen| format!("it may belong to {unseen}")))
 }
 
 fn told(living: &LivingGuard) -> String {
