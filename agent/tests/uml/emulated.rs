@@ -250,6 +250,11 @@ fn the_kernel_itself_ends_what_netem_does_to_chosen_packets() {
 }
 
 #[test]
+fn netem_spreads_jitter_and_lets_bulk_transfers_flow() {
+    run_tests("inside::chosen_traffic::");
+}
+
+#[test]
 fn packets_are_held_by_the_queue_expression_of_nftables() {
     run_tests("inside::native_queue::by_expression");
 }

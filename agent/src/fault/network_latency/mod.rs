@@ -56,7 +56,7 @@ impl Fault for NetworkLatency {
 Every packet is held for the delay, so a request and its answer take one delay more with one direction, two with \
 `both`; opening a TCP connection costs a round trip more. Jitter varies the delay: `normal` (its standard deviation), \
 `uniform` (plus or minus), `pareto` (long tail). Packets of one connection keep their order, as on a real path (with \
-`engine: netem` they overtake each other); the delay never goes below 0.\n\n\
+`engine: netem` they overtake each other, and correlation is refused); the delay never goes below 0.\n\n\
 Two engines. `netem` is the kernel's own, for what leaves: all that leaves by one interface, or the packets that rules \
 of the worker choose by peer, process or cgroup and send to it (those rules vanish with the worker, so that nothing is \
 delayed from then on; the guard removes the rest). It is added in place of a qdisc that the kernel made by itself, never \

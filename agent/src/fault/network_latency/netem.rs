@@ -5,6 +5,7 @@ use crate::fault::{PlanContext, PlanError};
 use crate::kernel::netem::DRAIN;
 use crate::plan::Step;
 use crate::plan::step::{Direction, HoldTime, Netem, PacketClassification, PacketOwner, PacketSelection};
+use crate::units::Percent;
 
 /// Why netem cannot act on exactly the packets that are meant; `None` if it can.
 ///
@@ -16,6 +17,11 @@ pub(super) fn obstacle(
 ) -> Result<Option<String>, PlanError> {
     if fault.jitter.duration() > Netem::LONGEST_JITTER {
         return Ok(Some(format!("it cannot spread a delay by more than {:?}", Netem::LONGEST_JITTER)));
+    }
+    if fault.correlation > Percent::ZERO {
+        // `tabledist` of the kernel takes the remainder of the correlated number by the size of its table, or by twice
+        // the jitter in nanoseconds: of what is left nothing shows the number before.
+        return Ok(Some("its correlation has no effect on delays".into()));
     }
     if fault.direction.is_some_and(|direction| direction != Direction::Egress) {
         return Ok(Some("it acts on what leaves only, so `direction` would have to be egress".into()));
@@ -73,7 +79,7 @@ pub(super) fn steps(
         delay: fault.delay,
         jitter: fault.jitter,
         distribution: fault.distribution,
-        correlation: fault.correlation,
+        correlation: Percent::ZERO,
         seed: context.seed ^ context.id.number(),
     };
     for selection in &scope.selections {
@@ -107,9 +113,6 @@ pub(super) fn steps(
     }
     if !fault.jitter.is_zero() {
         notes.push("packets overtake each other when their delays differ, as netem does it".into());
-    }
-    if fault.correlation > crate::units::Percent::ZERO {
-        notes.push("netem's correlation averages neighbouring delays, so that they spread less than asked".into());
     }
     if hold.longest() > DRAIN {
         notes.push(format!("what is still held {} ms after the fault is undone is dropped", DRAIN.as_millis()));
@@ -297,8 +300,14 @@ mod tests {
             chosen(r#"{"delay": "1ms", "interface": "eth0", "jitter": "1ms", "engine": "netem"}"#, &facts);
         assert!(netem, "{note}");
         facts.kernel_features.netem = Feature::Missing("no netem".into());
-        let error = plan(&parse(r#"{"delay": "1ms", "engine": "netem"}"#), &Scope::default(), &facts).unwrap_err();
-        insta::assert_snapshot!(error.to_string(), @"netem cannot do this: no netem");
+        let refused =
+            |text: &str, facts: &FakeFacts| plan(&parse(text), &Scope::default(), facts).unwrap_err().to_string();
+        insta::assert_snapshot!(refused(r#"{"delay": "1ms", "engine": "netem"}"#, &facts), @"netem cannot do this: no netem");
+        facts.kernel_features.netem = Feature::Present;
+        let correlated = r#"{"delay": "1ms", "jitter": "1ms", "correlation": "25%", "engine": "netem"}"#;
+        insta::assert_snapshot!(refused(correlated, &facts), @"netem cannot do this: its correlation has no effect on delays");
+        let arriving = r#"{"delay": "1ms", "direction": "ingress", "engine": "netem"}"#;
+        insta::assert_snapshot!(refused(arriving, &facts), @"netem cannot do this: it acts on what leaves only, so `direction` would have to be egress");
     }
 
     #[test]

@@ -385,7 +385,7 @@ fn it_adds_up_with_a_whole_interface_and_comes_off_in_either_order() {
     }
 }
 
-fn planned(pair: &Pair, id: u64, fault: &str) -> Result<Plan, String> {
+pub(super) fn planned(pair: &Pair, id: u64, fault: &str) -> Result<Plan, String> {
     let fault: AnyFault = serde_json::from_str(fault).unwrap();
     let scope = Scope { namespace: pair.near(), ..Scope::default() };
     let facts = HostFacts::new(Path::new("/run"), Vec::new());

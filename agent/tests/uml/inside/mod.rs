@@ -3,6 +3,7 @@
 mod accuracy;
 mod chosen;
 mod chosen_crash;
+mod chosen_traffic;
 mod native_queue;
 mod netem;
 mod network;
