@@ -20,7 +20,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use crate::recover::RecoverError;
-use crate::state::StateFolder;
+use crate::state::{StateFolder, owns_system_folders};
 
 pub use everything::{HaltOptions, everything, folder};
 use places::Places;
@@ -89,8 +89,10 @@ impl Halt {
             HaltScope::Folder => {
                 "`faultline halt --release` allows faults again (with the same --state, if one was named)"
             }
-            HaltScope::User => "`faultline halt --release` allows faults again",
-            HaltScope::Host => "root halted this host, and `faultline halt --release` by root allows faults again",
+            HaltScope::Host if !owns_system_folders() => {
+                "root halted this host, and `faultline halt --release` by root allows faults again"
+            }
+            HaltScope::User | HaltScope::Host => "`faultline halt --release` allows faults again",
         }
     }
 }
