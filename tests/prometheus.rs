@@ -109,7 +109,8 @@ async fn counters_errors_resets_and_gaps_of_a_real_prometheus() {
         program: env!("CARGO_BIN_EXE_faultline").into(),
         events,
     };
-    let running = Services::start(&services(folder.path(), front, backend, prometheus), context).await.unwrap();
+    let mut running = Services::new(context);
+    running.start(&services(folder.path(), front, backend, prometheus)).await.unwrap();
     let (epoch, stop) = (Instant::now(), CancellationToken::new());
     let query = |parts: Value| {
         let mut signal = json!({"url": format!("http://127.0.0.1:{prometheus}"), "interval": "1s"});

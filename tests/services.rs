@@ -42,6 +42,18 @@ fn program() -> PathBuf {
     std::env::var_os("FAULTLINE_TEST_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_faultline").into(), PathBuf::from)
 }
 
+/// Starts services, and takes them down again if one does not come up.
+async fn start(services: &BTreeMap<String, Service>, context: ServiceContext) -> Result<Services, ServiceError> {
+    let mut started = Services::new(context);
+    match started.start(services).await {
+        Ok(()) => Ok(started),
+        Err(error) => {
+            started.stop().await;
+            Err(error)
+        }
+    }
+}
+
 fn services(json: serde_json::Value) -> BTreeMap<String, Service> {
     serde_json::from_value(json).unwrap()
 }
@@ -122,7 +134,7 @@ async fn nginx_is_found_with_its_workers_and_gone_after_the_stop() {
     }
     let mut room = room();
     let document = services(serde_json::json!({"web": nginx(room.folder.path(), free_port())}));
-    let running = Services::start(&document, room.context.clone()).await.unwrap();
+    let running = start(&document, room.context.clone()).await.unwrap();
     let mut found = Vec::new();
     until("both workers", || {
         found = running.processes().remove("web").unwrap();
@@ -153,7 +165,7 @@ async fn redis_starts_again_after_it_was_killed() {
         "ready": {"exec": ["redis-cli", "-p", port.to_string(), "ping"], "tcp": format!("127.0.0.1:{port}")},
         "restart": {"after": "50ms"},
     }}));
-    let running = Services::start(&document, room.context.clone()).await.unwrap();
+    let running = start(&document, room.context.clone()).await.unwrap();
     let first = running.processes()["cache"][0];
     assert!(command_line(first.pid).starts_with("redis-server"), "{}", command_line(first.pid));
     kill(Pid::from_raw(first.pid), Signal::SIGKILL).unwrap();
@@ -191,7 +203,7 @@ async fn postgres_runs_as_its_own_user_in_a_scratch_folder_of_its_own() {
         "environment": {"PATH": format!("{}:/usr/bin:/bin", folder.display()), "PORT": port.to_string(), "LC_ALL": "C"},
         "ready": {"exec": [folder.join("pg_isready"), "-h", "127.0.0.1", "-p", port.to_string()], "within": "60s"},
     }}));
-    let running = Services::start(&document, room.context.clone()).await.unwrap();
+    let running = start(&document, room.context.clone()).await.unwrap();
     let found = running.processes().remove("db").unwrap();
     assert!(found.len() > 3, "{found:?}");
     let status = std::fs::read_to_string(format!("/proc/{}/status", found[0].pid)).unwrap();
@@ -219,7 +231,7 @@ async fn a_service_starts_after_those_it_needs_and_the_sample_shop_is_up_at_once
         },
     }));
     let began = Instant::now();
-    let running = Services::start(&document, room.context.clone()).await.unwrap();
+    let running = start(&document, room.context.clone()).await.unwrap();
     println!("both parts were up after {:?}", began.elapsed());
     assert!(changes(&mut room)[0].starts_with("backend: up after "));
     let found = running.processes();
@@ -256,7 +268,7 @@ async fn what_does_not_start_says_why_and_takes_the_others_down() {
         let mut room = room();
         let document = services(serde_json::json!({"a": {"run": ["sleep", "600"]}, "bad": bad}));
         let began = Instant::now();
-        let error = Services::start(&document, room.context.clone()).await.unwrap_err().to_string();
+        let error = start(&document, room.context.clone()).await.unwrap_err().to_string();
         assert!(error.contains(how) && error.contains(detail), "{error}");
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         assert!(!room.context.scratch.exists(), "{error}");
@@ -264,7 +276,7 @@ async fn what_does_not_start_says_why_and_takes_the_others_down() {
     }
     let room = room();
     let unknown = services(serde_json::json!({"a": {"run": ["true"], "after": ["b"]}}));
-    assert!(matches!(Services::start(&unknown, room.context).await, Err(ServiceError::Unknown { .. })));
+    assert!(matches!(start(&unknown, room.context).await, Err(ServiceError::Unknown { .. })));
 }
 
 #[tokio::test]
@@ -273,7 +285,7 @@ async fn a_program_that_ignores_sigterm_is_killed_with_all_it_started() {
     let script =
         "trap '' TERM; (setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' &); while :; do sleep 1; done";
     let document = services(serde_json::json!({"stubborn": {"run": ["sh", "-c", script]}}));
-    let running = Services::start(&document, room.context.clone()).await.unwrap();
+    let running = start(&document, room.context.clone()).await.unwrap();
     until("four processes", || running.processes()["stubborn"].len() == 4).await;
     let found = running.processes().remove("stubborn").unwrap();
     let began = Instant::now();
@@ -287,7 +299,7 @@ async fn a_program_that_ignores_sigterm_is_killed_with_all_it_started() {
 async fn a_program_that_goes_to_the_background_stays_up_and_is_taken_down() {
     let room = room();
     let document = services(serde_json::json!({"daemon": {"run": ["sh", "-c", "(setsid sleep 4323 &); exit 0"]}}));
-    let running = Services::start(&document, room.context.clone()).await.unwrap();
+    let running = start(&document, room.context.clone()).await.unwrap();
     until("only the daemon", || {
         let found = running.processes().remove("daemon").unwrap();
         found.len() == 1 && command_line(found[0].pid) == "sleep 4323"
@@ -311,7 +323,7 @@ async fn owner_to_be_killed() {
     if has("nginx") {
         document["web"] = nginx(room.folder.path(), free_port());
     }
-    let running = Services::start(&services(document), room.context.clone()).await.unwrap();
+    let running = start(&services(document), room.context.clone()).await.unwrap();
     println!();
     until("all processes", || {
         running.processes().values().map(Vec::len).sum::<usize>() >= if has("nginx") { 6 } else { 3 }

@@ -183,12 +183,12 @@ pub struct Stopped {
     pub scratch: Option<String>,
 }
 
-/// Running services. Dropped without [`stop`](Services::stop), they are killed at once.
+/// The services of a run. Dropped without [`stop`](Services::stop), they are killed at once.
 #[derive(Debug)]
 pub struct Services {
     /// In the order in which they started.
     running: Vec<Running>,
-    scratch: PathBuf,
+    context: ServiceContext,
 }
 
 #[derive(Debug)]
@@ -200,24 +200,27 @@ struct Running {
 }
 
 impl Services {
-    /// Starts them, each after those that it names, and waits until each is up. They are in the network namespace of
-    /// the calling thread.
-    ///
-    /// # Errors
-    /// If one does not come up; those started before it have then been taken down again.
-    pub async fn start(services: &BTreeMap<String, Service>, context: ServiceContext) -> Result<Self, ServiceError> {
-        let mut started = Self { running: Vec::new(), scratch: context.scratch.clone() };
-        for name in order::starting_order(services)? {
-            let Some(service) = services.get(&name) else { continue };
-            if let Err(error) = started.start_one(&name, service, &context).await {
-                started.stop().await;
-                return Err(error);
-            }
-        }
-        Ok(started)
+    /// No service yet.
+    pub fn new(context: ServiceContext) -> Self {
+        Self { running: Vec::new(), context }
     }
 
-    async fn start_one(&mut self, name: &str, service: &Service, context: &ServiceContext) -> Result<(), ServiceError> {
+    /// Starts services, each after those that it names, and waits until each is up. They are in the network namespace of
+    /// the calling thread. Whether this succeeds, fails or is given up half-way: [`stop`](Services::stop) takes down
+    /// what was started.
+    ///
+    /// # Errors
+    /// If one does not come up.
+    pub async fn start(&mut self, services: &BTreeMap<String, Service>) -> Result<(), ServiceError> {
+        for name in order::starting_order(services)? {
+            let Some(service) = services.get(&name) else { continue };
+            self.start_one(&name, service).await?;
+        }
+        Ok(())
+    }
+
+    async fn start_one(&mut self, name: &str, service: &Service) -> Result<(), ServiceError> {
+        let context = &self.context;
         let user = service.user.as_deref().map(|user| find_user(name, user)).transpose()?;
         let scratch = context.scratch.join(name);
         make_folder(&context.scratch, 0o711, None)
@@ -285,10 +288,11 @@ impl Services {
                 stopped.killed.push(running.name.clone());
             }
             stopped.left.extend(taken.left.into_iter().map(|process| (running.name.clone(), process)));
-            let _ = fs::remove_dir_all(self.scratch.join(&running.name));
+            let _ = fs::remove_dir_all(self.context.scratch.join(&running.name));
         }
-        if let Err(error) = scratch::remove(&self.scratch) {
-            stopped.scratch = Some(format!("{}: {error}", self.scratch.display()));
+        let scratch = &self.context.scratch;
+        if let Err(error) = scratch::remove(scratch) {
+            stopped.scratch = Some(format!("{}: {error}", scratch.display()));
         }
         stopped
     }

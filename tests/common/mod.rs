@@ -98,7 +98,8 @@ impl Lab {
         }
     }
 
-    /// The journal of faults is empty, `list` says so, and no process of a run in this lab is alive.
+    /// The journal of faults is empty, `list` says so, no process of a run in this lab is alive, and no run's scratch
+    /// folder is there.
     pub fn assert_nothing_left(&self) {
         let faults = self.state().join("faults");
         let records: Vec<_> = std::fs::read_dir(&faults)
@@ -109,6 +110,10 @@ impl Lab {
         let listed = self.faultline(&["list"]).output().unwrap();
         assert!(listed.status.success(), "list: {listed:?}");
         assert_eq!(self.processes(), Vec::<String>::new(), "processes of a run are left");
+        for run in std::fs::read_dir(self.state().join("runs")).into_iter().flatten() {
+            let scratch = std::env::temp_dir().join(format!("faultline-{}", run.unwrap().file_name().display()));
+            assert!(!scratch.exists(), "{} is left", scratch.display());
+        }
     }
 
     /// The processes that were started with this lab's state folder in their environment: services, keepers, guards.

@@ -119,15 +119,15 @@ impl Drive<'_, '_> {
                 crate::fleet::MustStop::GuardLost => Stop::Broken("the guard could not be started".into()),
             });
         }
-        tokio::select! {
+        let started = tokio::select! {
             biased;
-            name = stops.next() => return self.stop(Stop::Interrupted(format!("interrupted by {name}"))),
-            started = Self::start_services(self.request, folder) => match started {
-                Ok((services, events)) => (self.services, self.service_events) = (Some(services), events),
-                Err(reason) => return self.stop(Stop::Broken(reason)),
-            },
-        }
+            name = stops.next() => Err(Stop::Interrupted(format!("interrupted by {name}"))),
+            started = self.start_services(folder) => started.map_err(Stop::Broken),
+        };
         self.take_service_events();
+        if let Err(stop) = started {
+            return self.stop(stop);
+        }
         match self.plan_everything() {
             Ok(()) => {}
             Err(Stop::Impossible(reason)) => return self.event(Event::Stopped(Stop::Impossible(reason))),
@@ -139,21 +139,19 @@ impl Drive<'_, '_> {
         self.event(Event::Started);
     }
 
-    async fn start_services(
-        request: &RunRequest,
-        folder: &RunFolder,
-    ) -> Result<(Services, tokio::sync::mpsc::UnboundedReceiver<crate::services::ServiceEvent>), String> {
+    async fn start_services(&mut self, folder: &RunFolder) -> Result<(), String> {
         let (events, received) = unbounded_channel();
+        self.service_events = received;
         let run = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         scratch::sweep();
         let scratch =
             scratch::create(&run).map_err(|error| format!("cannot make the run's scratch folder: {error}"))?;
         let output = folder.path().join("services");
         let context = ServiceContext { run, output, scratch, program: this_program(), events };
-        match Services::start(&request.experiment.spec.services, context).await {
-            Ok(services) => Ok((services, received)),
-            Err(error) => Err(format!("{error} (hint: {})", error.hint())),
-        }
+        // Held by the run before the first one starts, so that its end takes down whatever there is by then.
+        let services = self.services.insert(Services::new(context));
+        let started = services.start(&self.request.experiment.spec.services).await;
+        started.map_err(|error| format!("{error} (hint: {})", error.hint()))
     }
 
     /// Plans every fault as things are now, so that what cannot be done is known before anything is touched. Each is
