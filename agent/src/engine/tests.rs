@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::crash::simulated::{self, Crash};
 use crate::guard::{Ending, GuardReport, undo_kept_by};
-use crate::journal::StepStatus;
+use crate::journal::{Record, StepStatus};
 use crate::kernel::fake::{FakeKernel, SharedWorld, Thing, World};
 use crate::plan::{Plan, Step, step};
 use crate::recover::RecoverResult;
@@ -285,6 +285,38 @@ fn life(seed: u64, tally: &mut Tally) {
         kernel.revert(step).unwrap();
     }
     assert_eq!(bench.world(), expected, "seed {seed}");
+}
+
+#[test]
+fn after_a_reboot_numbers_mean_others_and_names_made_of_the_id_do_not() {
+    let mut bench = Bench::new();
+    let kernel = bench.kernel();
+    let engine = bench.engine(kernel);
+    let id = engine.new_id();
+    let process = ProcessIdentity { pid: 50, start_time: 1 };
+    let numbers = [
+        Step::ProcessPause(step::ProcessPause { processes: vec![process], ..Default::default() }),
+        json(serde_json::json!({ "cgroup-freeze": { "folder": "/cgroup/a", "inode": 1 } })),
+    ];
+    let names = [json(serde_json::json!({ "inode-fill": {
+        "folder": "/mnt", "device": 1, "scratchName": id.scratch_name(), "goal": { "count": 9 }
+    } }))];
+    let steps = numbers.iter().chain(&names).cloned().collect();
+    let plan = Plan { id, fault: "process-pause".into(), targets: vec![], dose: vec![], steps, notes: vec![] };
+    engine.inject(plan, MINUTE).unwrap();
+    // What is found by these numbers from here on is what strangers did in this boot.
+    engine.die(&bench.world, bench.next_process);
+    let journal = Journal::of(&bench.state);
+    let [Found::Record(record)] = &bench.records()[..] else { panic!("one record") };
+    let record = Record { boot_id: "another boot".into(), ..Record::clone(record) };
+    journal.write(&record).unwrap();
+
+    let recovery = bench.recover();
+    assert_eq!(recovery.undone().count(), 1, "{recovery:#?}");
+    let left = bench.world().things;
+    let is_there = |step: &Step| FakeKernel::names(step).iter().all(|name| left.contains_key(name));
+    assert!(numbers.iter().all(is_there), "{left:#?}");
+    assert!(!names.iter().any(is_there), "{left:#?}");
 }
 
 #[test]

@@ -129,10 +129,18 @@ fn failed(step: &Step, error: &dyn std::fmt::Display) -> Outcome {
 }
 
 fn revert_one(kernel: &dyn Kernel, step: &Step, rebooted: bool) -> Outcome {
-    // Names of processes and namespaces mean others after a reboot, so what a reboot ends is looked at first.
-    if rebooted && step.undo_class() <= UndoClass::Guard && !matches!(kernel.is_present(step), Ok(true)) {
-        return Outcome::Absent;
-    }
+    let left;
+    let step = if rebooted {
+        let Some(found) = step.after_reboot() else { return Outcome::Absent };
+        left = found;
+        // Names of namespaces and interfaces mean others after a reboot, so what a reboot ends is looked at first.
+        if left.undo_class() <= UndoClass::Guard && !matches!(kernel.is_present(&left), Ok(true)) {
+            return Outcome::Absent;
+        }
+        &left
+    } else {
+        step
+    };
     let outcome = match kernel.revert(step) {
         Ok(Reverted::Undone) => Outcome::Undone,
         Ok(Reverted::Absent) => Outcome::Absent,

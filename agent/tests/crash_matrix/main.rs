@@ -6,57 +6,23 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, missing_docs, reason = "a test")]
 
-mod outside;
-mod rows;
-mod stage;
-mod worker;
+#[allow(dead_code, reason = "the lane of user-mode Linux uses the rest")]
+#[path = "../matrix/mod.rs"]
+mod matrix;
 
 use std::collections::BTreeSet;
 
 use faultline_agent::fault::CATALOGUE;
 
-use rows::Row;
-use stage::{Killed, Moment, Stage};
+use matrix::kill::survive;
+use matrix::stage::Stage;
+use matrix::{Row, rows};
 
 #[test]
 fn every_fault_of_the_catalogue_has_a_row() {
     let listed: BTreeSet<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
     let tested: BTreeSet<&str> = rows::ALL.iter().map(Row::fault_name).collect();
     assert_eq!(tested, listed, "write a row for it in rows.rs, and its line in the list of tests below");
-}
-
-/// Runs all cases of one row and says how many there were.
-fn survive(row: &Row) {
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: the crash matrix needs root, to make network namespaces and mount a tmpfs");
-        return;
-    }
-    let mut cases = 0;
-    for killed in [Killed::Worker, Killed::Guard, Killed::Both] {
-        for moment in row.moments() {
-            one(row, &moment, killed);
-            cases += 1;
-        }
-    }
-    // A guard that dies while it undoes what its dead worker left.
-    for moment in row.moments().into_iter().filter(Moment::is_in_undo) {
-        one(row, &moment, Killed::WorkerThenGuard);
-        cases += 1;
-    }
-    println!("{}: {cases} cases, each with nothing left", row.name);
-}
-
-fn one(row: &Row, moment: &Moment, killed: Killed) {
-    let case = format!("{}, {killed:?} at {moment:?}", row.name);
-    // Its own thread, because the namespace of a case ends with the thread that made it.
-    let ended = std::thread::scope(|scope| {
-        scope.spawn(|| Stage::set(row).unwrap_or_else(|error| panic!("{case}: {error}")).play(moment, killed)).join()
-    });
-    match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(problem)) => panic!("{case}: {problem}"),
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
 }
 
 macro_rules! rows_survive {
@@ -77,6 +43,7 @@ macro_rules! rows_survive {
 rows_survive! {
     network_latency => NETWORK_LATENCY,
     network_latency_processes => NETWORK_LATENCY_PROCESSES,
+    network_latency_netem => NETWORK_LATENCY_NETEM,
     network_partition => NETWORK_PARTITION,
     network_partition_peers => NETWORK_PARTITION_PEERS,
     disk_fill => DISK_FILL,
@@ -85,6 +52,7 @@ rows_survive! {
     process_kill_again => PROCESS_KILL_AGAIN,
     process_pause => PROCESS_PAUSE,
     process_pause_beat => PROCESS_PAUSE_BEAT,
+    process_pause_freezer => PROCESS_PAUSE_FREEZER,
 }
 
 /// A worker that hangs is killed when its time is up, and what it did is undone; one that is well in time is let be,
@@ -100,9 +68,4 @@ fn a_worker_that_hangs_is_killed_and_its_fault_undone() {
         let took = ended.unwrap().unwrap_or_else(|problem| panic!("{}: {problem}", row.name));
         println!("{}: undone {took:?} after it was due", row.name);
     }
-}
-
-#[test]
-fn worker() {
-    worker::enter();
 }

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 /// Set inside, where it names the test's scratch folder.
@@ -33,29 +33,46 @@ pub(crate) fn ready() -> bool {
 #[derive(Debug)]
 pub(crate) struct Machine {
     name: &'static str,
+    measures: bool,
     scratch: tempfile::TempDir,
 }
 
-/// One machine at a time: two share one processor badly, and delays are measured.
-static RUNNING: Mutex<()> = Mutex::new(());
+/// Machines share processors badly, so one in which delays are measured has them for itself.
+static PROCESSORS: RwLock<()> = RwLock::new(());
+
+#[derive(Debug)]
+enum Share {
+    Whole(#[expect(dead_code, reason = "held until the machine ends")] RwLockWriteGuard<'static, ()>),
+    Part(#[expect(dead_code, reason = "held until the machine ends")] RwLockReadGuard<'static, ()>),
+}
 
 /// One boot of it.
 pub(crate) struct Boot {
-    _alone: MutexGuard<'static, ()>,
+    _share: Share,
     process: Child,
     lines: Receiver<String>,
     console: Vec<String>,
 }
 
 impl Machine {
-    pub(crate) fn boot(name: &'static str) -> Self {
+    /// One in which times are measured.
+    pub(crate) fn that_measures(name: &'static str) -> Self {
+        Self { measures: true, ..Self::new(name) }
+    }
+
+    /// One that may run beside others.
+    pub(crate) fn new(name: &'static str) -> Self {
         let scratch = tempfile::Builder::new().prefix(&format!("faultline-uml-{name}-")).tempdir().unwrap();
-        Self { name, scratch }
+        Self { name, measures: false, scratch }
     }
 
     /// Boots with a script as process 1. In it, `$FAULTLINE_UML` is the scratch folder, writable.
     pub(crate) fn start(&self, script: &str) -> Boot {
-        let alone = RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let share = if self.measures {
+            Share::Whole(PROCESSORS.write().unwrap_or_else(std::sync::PoisonError::into_inner))
+        } else {
+            Share::Part(PROCESSORS.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        };
         let folder = self.scratch.path();
         let init = folder.join("init");
         let preamble = format!(
@@ -69,7 +86,7 @@ impl Machine {
         fs::write(&init, preamble + script + finish).unwrap();
         fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).unwrap();
         let mut process = Command::new(PROGRAM)
-            .args(["mem=192M", "rootfstype=hostfs", "rootflags=/", "ro", "con=null", "con0=fd:0,fd:1", "quiet"])
+            .args(["mem=512M", "rootfstype=hostfs", "rootflags=/", "ro", "con=null", "con0=fd:0,fd:1", "quiet"])
             .arg(format!("uml_dir={}", folder.display()))
             .arg(format!("umid={}", self.name))
             .arg(format!("init={}", init.display()))
@@ -89,7 +106,7 @@ impl Machine {
                 }
             }
         });
-        Boot { _alone: alone, process, lines, console: Vec::new() }
+        Boot { _share: share, process, lines, console: Vec::new() }
     }
 
     /// The command that runs the tests of this program whose name begins so.
@@ -98,10 +115,15 @@ impl Machine {
         format!("{} {filter} --ignored --test-threads=1 --nocapture 2>&1", program.display())
     }
 
-    /// Makes a disk of 64 MiB in the scratch folder, with a file system.
-    pub(crate) fn make_disk(&self, name: &str, make: &str) {
+    /// The scratch folder, as it is called outside.
+    pub(crate) fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Makes a disk of so many MiB in the scratch folder, with a file system.
+    pub(crate) fn make_disk(&self, name: &str, mebibytes: u64, make: &str) {
         let path = self.scratch.path().join(name);
-        fs::File::create(&path).unwrap().set_len(64 << 20).unwrap();
+        fs::File::create(&path).unwrap().set_len(mebibytes << 20).unwrap();
         let made =
             Command::new("sh").args(["-c", &format!("PATH=$PATH:/usr/sbin:/sbin {make} {}", path.display())]).status();
         assert!(made.unwrap().success(), "{make}");

@@ -13,15 +13,20 @@
 mod emulated;
 mod inside;
 mod machine;
+#[allow(dead_code, unreachable_pub, reason = "the crash matrix outside uses the rest")]
+#[path = "../matrix/mod.rs"]
+mod matrix;
+mod power_cut;
 
 use machine::{Machine, ready};
+use matrix::rows::Target;
 
 #[test]
-fn netem_delays_adds_up_and_comes_off_beside_what_others_put_there() {
+fn delays_add_up_and_come_off_beside_what_others_put_there() {
     if !ready() {
         return;
     }
-    Machine::boot("netem").run_tests("inside::netem::");
+    Machine::that_measures("netem").run_tests("inside::netem::");
 }
 
 #[test]
@@ -29,7 +34,31 @@ fn netem_is_undone_by_the_guard_and_by_recovery() {
     if !ready() {
         return;
     }
-    Machine::boot("crash").run_tests("inside::reboot::netem_goes");
+    Machine::new("crash").run_tests("inside::reboot::netem_goes");
+}
+
+#[test]
+fn faults_that_need_netem_survive_the_crash_matrix() {
+    if !ready() {
+        return;
+    }
+    Machine::new("kill").run_tests("inside::kill::");
+}
+
+#[test]
+fn nothing_is_left_of_faults_of_processes_after_a_power_cut_at_any_moment() {
+    if !ready() {
+        return;
+    }
+    power_cut::play("processes", |row| row.target != Target::Host && !row.is_of_network());
+}
+
+#[test]
+fn nothing_is_left_of_faults_of_hosts_after_a_power_cut_at_any_moment() {
+    if !ready() {
+        return;
+    }
+    power_cut::play("hosts", |row| row.target == Target::Host || row.is_of_network());
 }
 
 #[test]
@@ -37,7 +66,7 @@ fn netem_without_a_record_is_removed_when_nobody_can_own_it() {
     if !ready() {
         return;
     }
-    Machine::boot("orphans").run_tests("inside::orphans::");
+    Machine::new("orphans").run_tests("inside::orphans::");
 }
 
 #[test]
@@ -45,8 +74,8 @@ fn what_outlives_a_power_cut_is_recovered_at_the_next_boot() {
     if !ready() {
         return;
     }
-    let machine = Machine::boot("reboot");
-    machine.make_disk("disk", "mkfs.ext4 -q");
+    let machine = Machine::new("reboot");
+    machine.make_disk("disk", 64, "mkfs.ext4 -q");
     let mut first = machine.start(&Machine::test("inside::reboot::inject_and_wait"));
     first.wait_for("INJECTED");
     first.cut_power();
@@ -58,5 +87,5 @@ fn delays_are_as_exact_as_those_of_tc() {
     if !ready() {
         return;
     }
-    Machine::boot("accuracy").run_tests("inside::accuracy::");
+    Machine::that_measures("accuracy").run_tests("inside::accuracy::");
 }

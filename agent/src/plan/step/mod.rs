@@ -88,6 +88,19 @@ steps! {
 pub(crate) use for_each_kind_of_step;
 
 impl Step {
+    /// What of it may still be there after a reboot; nothing if it was of that boot alone.
+    ///
+    /// The numbers by which processes, cgroups and open files were known mean others by then, and somebody else's stopped
+    /// process must not be continued because it happens to bear one of them. What bears a name made of the fault's id is
+    /// looked for in any case.
+    pub fn after_reboot(&self) -> Option<Self> {
+        match self {
+            Self::ProcessKill(_) | Self::ProcessPause(_) | Self::CgroupFreeze(_) => None,
+            Self::SpaceFill(step) => Some(Self::SpaceFill(SpaceFill { inode: None, ..step.clone() })),
+            Self::PacketRules(_) | Self::PacketQueue(_) | Self::Netem(_) | Self::InodeFill(_) => Some(self.clone()),
+        }
+    }
+
     /// How it is undone after everything of Faultline on the host has died.
     pub fn undo_class(&self) -> UndoClass {
         for_each_kind_of_step!(self, step => step.undo_class())

@@ -4,10 +4,12 @@ mod accuracy;
 mod chosen;
 mod chosen_crash;
 mod chosen_traffic;
+mod kill;
 mod native_queue;
 mod netem;
 mod network;
 mod orphans;
+mod power_cut;
 mod reboot;
 
 use std::fs::{self, File};

@@ -1,4 +1,5 @@
-//! The worker of a case: this very test program started again, which injects one fault and undoes it when told.
+//! What the worker of a case does: it is this very test program started again, which injects one fault and undoes it
+//! when told.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
@@ -22,10 +23,13 @@ pub struct Task {
     pub state: PathBuf,
     pub fault: AnyFault,
     pub victims: Option<Vec<i32>>,
+    pub cgroup: Option<PathBuf>,
     pub lasts: TimeSpan,
 }
 
 pub const VARIABLE: &str = "FAULTLINE_CRASH_MATRIX_TASK";
+/// The name of the test that is the worker.
+pub const TEST: &str = "matrix::task::worker";
 
 /// Marks a line for the test among those of the test harness.
 fn say(line: &str) {
@@ -34,7 +38,8 @@ fn say(line: &str) {
 }
 
 /// Is the worker, if this process was started as one.
-pub fn enter() {
+#[test]
+fn worker() {
     let Ok(task) = std::env::var(VARIABLE) else { return };
     let task: Task = serde_json::from_str(&task).unwrap();
     let state = StateFolder::resolve(Some(&task.state)).unwrap();
@@ -55,6 +60,7 @@ pub fn enter() {
             name: Some("sleep".into()),
             ..Default::default()
         };
+        scope.cgroup = task.cgroup;
         scope.selection = Some(Selection { selector, ..Default::default() });
     }
     let id = engine.new_id();
