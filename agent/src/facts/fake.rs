@@ -53,6 +53,7 @@ pub fn file_system(mount_point: &str) -> FileSystemFacts {
         mount_point: mount_point.into(),
         kind: "ext4".into(),
         device: 0xfe00,
+        identifier: 0x1d,
         block_size: 4096,
         blocks: 100_000,
         free_blocks: 80_000,

@@ -26,6 +26,7 @@ pub fn file_system_of(path: &Path) -> Result<FileSystemFacts, FactsError> {
         mount_point: mount.mount_point,
         kind: mount.fs_type,
         device: metadata.dev(),
+        identifier: counted.f_fsid,
         block_size: counted.f_frsize.max(1),
         blocks: counted.f_blocks,
         free_blocks: counted.f_bfree,

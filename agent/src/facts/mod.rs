@@ -86,6 +86,9 @@ pub struct FileSystemFacts {
     pub kind: String,
     /// The device number of its files.
     pub device: u64,
+    /// What the file system calls itself (`f_fsid` of statvfs(3)), 0 if it does not: ext4, btrfs and f2fs make it of
+    /// their UUID, so that it outlives a reboot; xfs makes it of the device number.
+    pub identifier: u64,
     /// The size of a block in bytes (`f_frsize`).
     pub block_size: u64,
     /// All blocks.

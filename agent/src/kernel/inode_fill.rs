@@ -110,17 +110,20 @@ impl InodeFill {
 
     /// The folder on the file system that was filled; nothing if that file system is gone for good.
     ///
-    /// A disk may have another number after a reboot, so a folder with our scratch folder in it is the one whatever its
-    /// number. A disk that is not mounted (any more, or yet) keeps what is on it: that is an error, and the record of
-    /// the fault stays. File systems without a disk, of major number 0, are gone when they are not mounted.
+    /// A disk may have another number after a reboot, so the folder is the one whatever its number if our scratch folder
+    /// is in it, or if its file system says to be the same. A disk that is not mounted (any more, or yet) keeps what is
+    /// on it: that is an error, and the record of the fault stays. File systems without a disk, of major number 0, are
+    /// gone when they are not mounted.
     fn find(&self) -> Result<Option<OwnedFd>, KernelError> {
         if let Some(folder) = open_folder(&self.folder, self.device)? {
             return Ok(Some(folder));
         }
-        if let Some(folder) = open_any_folder(&self.folder)?
-            && statat(&folder, self.scratch_name.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
-        {
-            return Ok(Some(folder));
+        if let Some(folder) = open_any_folder(&self.folder)? {
+            let identifier = fstatvfs(&folder).map_err(|error| self.error("fstatvfs", error))?.f_fsid;
+            let has_scratch = statat(&folder, self.scratch_name.as_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok();
+            if has_scratch || self.file_system == Some(identifier) {
+                return Ok(Some(folder));
+            }
         }
         if rustix::fs::major(self.device) == 0 {
             return Ok(None);

@@ -29,6 +29,13 @@ pub struct Stage<'a> {
     victims: Vec<Child>,
 }
 
+/// Makes a mount namespace for the calling thread: what it mounts is seen by nobody else, and goes with it.
+pub fn enter_mounts() -> Result<(), String> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).map_err(|error| format!("unshare: {error}"))?;
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None::<&str>)
+        .map_err(|error| format!("mount --make-rprivate /: {error}"))
+}
+
 /// Makes a network namespace for the calling thread, with a pair of interfaces in it.
 pub fn enter_network() -> Result<(), String> {
     namespace::enter_private().map_err(|error| error.to_string())?;
@@ -44,9 +51,11 @@ pub fn enter_network() -> Result<(), String> {
 }
 
 impl<'a> Stage<'a> {
-    /// Sets a case up, in the calling thread's new network namespace, with a tmpfs as its disk.
+    /// Sets a case up, in the calling thread's new namespaces, with a tmpfs as its disk.
     pub fn set(row: &'a Row) -> Result<Self, String> {
         enter_network()?;
+        // A recovery removes from every disk that it sees what nobody alive can own.
+        enter_mounts()?;
         let scratch = tempfile::Builder::new().prefix(&format!("faultline-{}-", std::process::id())).tempdir().unwrap();
         let disk = scratch.path().join("disk");
         std::fs::create_dir(&disk).unwrap();

@@ -10,11 +10,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::sched::{CloneFlags, unshare};
-
 use crate::machine::Machine;
 use crate::matrix::rows::{self, Wants};
-use crate::matrix::stage::Stage;
+use crate::matrix::stage::{Stage, enter_mounts};
 use crate::matrix::{Moment, Row};
 
 /// One row at one moment.
@@ -127,9 +125,7 @@ fn live_outside<'a>(row: &Row, cases: impl Iterator<Item = &'a Case>, folder: &P
 }
 
 fn lives_outside(case: &Case, folder: &Path) -> Result<(), String> {
-    unshare(CloneFlags::CLONE_NEWNS).map_err(said)?;
-    let private = nix::mount::MsFlags::MS_PRIVATE | nix::mount::MsFlags::MS_REC;
-    nix::mount::mount(None::<&str>, "/", None::<&str>, private, None::<&str>).map_err(said)?;
+    enter_mounts()?;
     let scratch = tempfile::Builder::new().prefix("faultline-power-cut-").tempdir().map_err(said)?;
     let (image, store, disk) =
         (scratch.path().join("image"), scratch.path().join("store"), scratch.path().join("disk"));

@@ -87,7 +87,13 @@ pub(super) fn step(
             "keep the journal elsewhere with --state DIR, or take fewer",
         ));
     }
-    Ok(InodeFill { folder: disk.folder.clone(), device: disk.device, scratch_name: context.id.scratch_name(), goal })
+    Ok(InodeFill {
+        folder: disk.folder.clone(),
+        device: disk.device,
+        file_system: Some(disk.identifier).filter(|identifier| *identifier != 0),
+        scratch_name: context.id.scratch_name(),
+        goal,
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "doses beyond 2^53 are rounded a little")]

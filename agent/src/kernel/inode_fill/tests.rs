@@ -7,7 +7,7 @@ use crate::units::Percent;
 const NAME: &str = ".faultline-00000000002a";
 
 fn step(scratch: &ScratchFileSystem, goal: InodeGoal) -> InodeFill {
-    InodeFill { folder: scratch.path(), device: scratch.device(), scratch_name: NAME.into(), goal }
+    InodeFill { folder: scratch.path(), device: scratch.device(), file_system: None, scratch_name: NAME.into(), goal }
 }
 
 fn amend() -> Arc<Amend<'static>> {
@@ -122,4 +122,24 @@ fn a_crash_at_any_moment_leaves_what_the_undo_knows() {
     std::fs::create_dir(ours.join("000000")).unwrap();
     assert_eq!(step.revert().unwrap(), Reverted::Undone, "killed before the first file");
     assert!(!ours.exists());
+}
+
+#[test]
+fn a_disk_with_another_number_is_known_by_its_name_and_one_that_is_not_there_is_waited_for() {
+    let Some(scratch) = ScratchFileSystem::make("ext4", 16) else { return };
+    let identifier = fstatvfs(open_any_folder(&scratch.path()).unwrap().unwrap()).unwrap().f_fsid;
+    assert_ne!(identifier, 0);
+    let renumbered = InodeFill {
+        device: scratch.device() + 1,
+        file_system: Some(identifier),
+        ..step(&scratch, InodeGoal::Count(10))
+    };
+    assert_eq!(renumbered.revert().unwrap(), Reverted::Absent, "it never ran");
+    let ours = scratch.path().join(NAME);
+    std::fs::create_dir(&ours).unwrap();
+    assert_eq!(renumbered.revert().unwrap(), Reverted::Undone);
+    let another = InodeFill { file_system: Some(identifier + 1), ..renumbered.clone() };
+    assert!(another.revert().unwrap_err().hint.unwrap().contains("mount its disk"));
+    let nameless = InodeFill { file_system: None, ..renumbered };
+    assert!(nameless.revert().unwrap_err().hint.unwrap().contains("mount its disk"));
 }

@@ -121,7 +121,8 @@ pub(super) fn remove(folder: &Path, fault: &FaultId) -> Result<Reverted, KernelE
         return Ok(Reverted::Superseded(why));
     }
     let device = fstat(&parent).map_err(|refused| error("fstat", refused))?.st_dev;
-    InodeFill { folder: folder.to_owned(), device, scratch_name: name, goal: InodeGoal::Count(0) }.revert()
+    InodeFill { folder: folder.to_owned(), device, file_system: None, scratch_name: name, goal: InodeGoal::Count(0) }
+        .revert()
 }
 
 /// What shows that somebody else made this folder, or put something into it; nothing if it is ours in every detail.
@@ -169,7 +170,16 @@ mod tests {
         let fault = FaultId::from_number(0xabc);
         let device = fstat(fs::File::open(folder).unwrap()).unwrap().st_dev;
         let goal = InodeGoal::Count(12);
-        (fault.clone(), InodeFill { folder: folder.to_owned(), device, scratch_name: fault.scratch_name(), goal })
+        (
+            fault.clone(),
+            InodeFill {
+                folder: folder.to_owned(),
+                device,
+                file_system: None,
+                scratch_name: fault.scratch_name(),
+                goal,
+            },
+        )
     }
 
     /// A folder as a worker that died leaves it.

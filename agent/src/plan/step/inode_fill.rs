@@ -15,6 +15,10 @@ pub struct InodeFill {
     pub folder: PathBuf,
     /// The device number of its files, which tells it from another one mounted there later.
     pub device: u64,
+    /// Its identifier ([`FileSystemFacts::identifier`](crate::facts::FileSystemFacts::identifier)), by which it is known
+    /// after a reboot, when its disk may have another number; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_system: Option<u64>,
     /// The name of the scratch folder, which must not exist beforehand.
     pub scratch_name: String,
     /// How many are taken.

@@ -22,7 +22,7 @@ use crate::matrix::stage::{Stage, enter_network, recover};
 use crate::matrix::{Moment, outside};
 use crate::power_cut::{Case, OPTIONS, cases};
 
-/// A case with its disks mounted.
+/// A case with its state folder mounted.
 struct Set {
     case: Case,
     state: PathBuf,
@@ -30,6 +30,19 @@ struct Set {
 }
 
 impl Set {
+    /// Mounts the disk that it fills, if it is about one.
+    fn mount_disk(&self) {
+        if let Some(image) = self.case.disk(&scratch()) {
+            run(&format!("mount -o {OPTIONS} {} {}", image.display(), self.disk.display()));
+        }
+    }
+
+    fn unmount_disk(&self) {
+        if self.case.row.is_of_disk() {
+            run(&format!("umount {}", self.disk.display()));
+        }
+    }
+
     fn look(&self) -> String {
         if self.case.row.is_of_disk() { outside::disk(&self.disk) } else { String::new() }
     }
@@ -39,27 +52,25 @@ fn scratch() -> PathBuf {
     std::env::var_os(INSIDE).unwrap().into()
 }
 
-/// Mounts the disks of those cases.
+/// Mounts the state folders of those cases.
 fn mount(wanted: impl Fn(&Case) -> bool) -> Vec<Set> {
     load(&["drivers/block/loop"]);
     load_netem();
     // The files below the disks are on this host, and what is written to them is kept in this machine's memory until
     // somebody syncs: the cache of a disk, which a power cut empties.
     fs::write("/proc/sys/vm/dirty_writeback_centisecs", "0").unwrap();
-    let mut disks = BTreeSet::new();
-    let mut point = |image: PathBuf| {
-        let point = Path::new("/run/disks").join(image.file_name().unwrap());
-        disks.insert(format!("{} {} ext4 {OPTIONS} 0 0\n", image.display(), point.display()));
-        fs::create_dir_all(&point).unwrap();
-        point
-    };
+    let folder = Path::new("/run/disks");
+    let mut stores = BTreeSet::new();
     let mut sets = Vec::new();
     for case in cases(&scratch()).filter(wanted) {
-        let state = point(case.store(&scratch())).join(case.name()).join("state");
-        let disk = case.disk(&scratch()).map(&mut point).unwrap_or_default();
-        sets.push(Set { case, state, disk });
+        let image = case.store(&scratch());
+        let (store, disk) = (folder.join(image.file_name().unwrap()), folder.join(case.name()));
+        fs::create_dir_all(&store).unwrap();
+        fs::create_dir_all(&disk).unwrap();
+        stores.insert(format!("{} {} ext4 {OPTIONS} 0 0\n", image.display(), store.display()));
+        sets.push(Set { state: store.join(case.name()).join("state"), disk, case });
     }
-    fs::write("/run/disks/table", disks.into_iter().collect::<String>()).unwrap();
+    fs::write(folder.join("table"), stores.into_iter().collect::<String>()).unwrap();
     run("mount --all --fstab /run/disks/table");
     sets
 }
@@ -74,6 +85,7 @@ fn live_until_the_power_is_cut() {
     let sets = mount(Case::lives_inside);
     let mut standing = Vec::new();
     for set in &sets {
+        set.mount_disk();
         let before = set.look();
         // Its own thread, because the network namespace of a case begins with one. Its processes keep it.
         let live = || {
@@ -128,6 +140,8 @@ fn recover_what_the_power_cut_left() {
     for (set, record) in sets.iter().zip(&records) {
         let title = set.case.title();
         let before = fs::read_to_string(set.case.before(&scratch())).unwrap();
+        // No other disk is there: whoever recovers removes what he finds on it and nobody alive can own.
+        set.mount_disk();
         let left = set.look();
         outlived += usize::from(left != before);
         if set.case.row.outlives_reboot && set.case.moment == Moment::Active {
@@ -138,6 +152,7 @@ fn recover_what_the_power_cut_left() {
         drop(held);
         assert_eq!(set.look(), before, "{title}: the disk; recover said: {said}");
         assert_eq!(outside::journal(&set.state), [""; 0], "{title}: the journal");
+        set.unmount_disk();
     }
     assert_eq!(outside::network(), network);
     strangers.must_be_as_they_were();

@@ -67,6 +67,7 @@ fn inject_and_wait_for_the_power_cut() {
     let inodes = InodeFill {
         folder: DISK.into(),
         device: nix::sys::stat::stat(DISK).unwrap().st_dev,
+        file_system: None,
         scratch_name: FaultId::from_number(2).scratch_name(),
         goal: InodeGoal::Count(300),
     };
