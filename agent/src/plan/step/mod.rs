@@ -97,7 +97,11 @@ impl Step {
         match self {
             Self::ProcessKill(_) | Self::ProcessPause(_) | Self::CgroupFreeze(_) => None,
             Self::SpaceFill(step) => Some(Self::SpaceFill(SpaceFill { inode: None, ..step.clone() })),
-            Self::PacketRules(_) | Self::PacketQueue(_) | Self::Netem(_) | Self::InodeFill(_) => Some(self.clone()),
+            Self::PacketRules(_)
+            | Self::PacketQueue(_)
+            | Self::PacketClassification(_)
+            | Self::Netem(_)
+            | Self::InodeFill(_) => Some(self.clone()),
         }
     }
 
