@@ -8,9 +8,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -44,20 +43,39 @@ const PATIENCE: Duration = Duration::from_secs(540);
 
 /// The kernel and its folder of modules, if the lane can run; says so if not.
 fn kernel() -> Option<(PathBuf, PathBuf)> {
-    let missing = match (Command::new(EMULATOR).arg("--version").output(), only_entry(Path::new(KERNEL), "boot")) {
-        (Err(_), _) => "the emulator is not installed: `apt-get install qemu-system-x86`".to_owned(),
-        (Ok(_), None) => format!("there is no kernel to emulate in {KERNEL}: `tests/run` puts one there"),
-        (Ok(_), Some(kernel)) => return only_entry(&Path::new(KERNEL).join("lib"), "modules").map(|m| (kernel, m)),
+    let found = |folder: &str, prefix: &str| {
+        let entries = fs::read_dir(Path::new(KERNEL).join(folder)).ok()?.flatten();
+        entries
+            .map(|entry| entry.path())
+            .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix))
+            .max()
+    };
+    let tool = TOOLS.into_iter().find(|tool| place_of(tool).is_none());
+    let missing = match (tool, found("boot", "vmlinuz"), found("lib/modules", "")) {
+        (Some(tool), ..) => format!("`{tool}` is not installed"),
+        (None, Some(kernel), Some(modules)) if place_of(EMULATOR).is_some() => return Some((kernel, modules)),
+        (None, Some(_), Some(_)) => "the emulator is not installed: `apt-get install qemu-system-x86`".to_owned(),
+        (None, ..) => format!("there is no kernel to emulate in {KERNEL}: `tests/run` puts one there"),
     };
     println!("skipped: {missing}");
     None
 }
 
-/// The kernel in `boot`, or the folder of the only release in `modules`.
-fn only_entry(folder: &Path, name: &str) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder.join(name)).ok()?.flatten().map(|entry| entry.path());
-    let wanted = |path: &PathBuf| name != "boot" || path.to_string_lossy().contains("vmlinuz");
-    entries.filter(wanted).max()
+fn place_of(tool: &str) -> Option<PathBuf> {
+    ["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
+        .map(|folder| Path::new(folder).join(tool))
+        .into_iter()
+        .find(|path| path.exists())
+}
+
+/// The emulator, which ends with the test.
+struct Emulator(Child);
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Runs the tests of this program whose name begins so, inside, and fails if one fails there.
@@ -66,7 +84,7 @@ fn run_tests(filter: &str) {
     let scratch = tempfile::Builder::new().prefix("faultline-emulated-").tempdir().unwrap();
     let archive = scratch.path().join("files");
     pack(&archive, &modules, &format!("/test {filter} --ignored --test-threads=1 --nocapture 2>&1"));
-    let mut process = Command::new(EMULATOR)
+    let process = Command::new(EMULATOR)
         .args(["-accel", "tcg", "-cpu", "max", "-m", "640", "-nodefaults", "-display", "none", "-serial", "stdio"])
         .args(["-no-reboot", "-append", "console=ttyS0 quiet panic=-1"])
         .arg("-kernel")
@@ -75,10 +93,10 @@ fn run_tests(filter: &str) {
         .arg(&archive)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .process_group(0)
         .spawn()
         .unwrap();
-    let console = BufReader::new(process.stdout.take().unwrap());
+    let mut emulator = Emulator(process);
+    let console = BufReader::new(emulator.0.stdout.take().unwrap());
     let (send, lines) = channel();
     std::thread::spawn(move || {
         for line in console.split(b'\n').map_while(Result::ok) {
@@ -90,8 +108,7 @@ fn run_tests(filter: &str) {
     while let Ok(line) = lines.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
         printed.push(line);
     }
-    let _ = process.kill();
-    let _ = process.wait();
+    drop(emulator);
     println!("{}", printed.join("\n"));
     let summary = printed.iter().rfind(|line| line.starts_with("test result: "));
     let passed = summary.is_some_and(|summary| summary.contains("ok.") && !summary.contains("ok. 0 passed"));
@@ -112,10 +129,9 @@ fn pack(archive: &Path, modules: &Path, command: &str) {
         files.add_libraries(path);
     }
     for tool in TOOLS {
-        let places = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(|folder| Path::new(folder).join(tool));
-        let path = places.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{tool} is not installed"));
-        files.add(&format!("/bin/{tool}"), path, 0o755);
-        files.add_libraries(path);
+        let path = place_of(tool).unwrap();
+        files.add(&format!("/bin/{tool}"), &path, 0o755);
+        files.add_libraries(&path);
     }
     let release = modules.file_name().unwrap().to_string_lossy().into_owned();
     let mut dependencies = String::new();

@@ -1,6 +1,8 @@
 //! The lane of user-mode Linux: a Debian kernel as an ordinary process, which has netem, loop devices and reboots of
 //! its own. Each test below boots one or two of them; the tests in [`inside`] run there, from this same program.
 //!
+//! What that kernel lacks is tested in an emulated machine: see [`emulated`].
+//!
 //! Skipped, with the reason printed, where `linux.uml` is not installed (Debian: `apt-get install user-mode-linux`).
 
 #![allow(

@@ -1,4 +1,4 @@
-//! What runs inside user-mode Linux: tests of this program that the tests outside start there.
+//! What runs inside user-mode Linux and the emulated machine: tests of this program that the tests outside start there.
 
 mod accuracy;
 mod chosen;
