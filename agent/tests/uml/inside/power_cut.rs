@@ -30,10 +30,12 @@ struct Set {
 }
 
 impl Set {
-    /// Mounts the disk that it fills, if it is about one.
-    fn mount_disk(&self) {
+    /// Mounts the disk that it fills, if it is about one, under the number that it had in the first boot or another one.
+    fn mount_disk(&self, renumbered: bool) {
         if let Some(image) = self.case.disk(&scratch()) {
-            run(&format!("mount -o {OPTIONS} {} {}", image.display(), self.disk.display()));
+            let device = format!("/dev/loop{}", self.case.number + if renumbered { 500 } else { 200 });
+            let (image, point) = (image.display(), self.disk.display());
+            run(&format!("losetup {device} {image} && mount -o {OPTIONS} {device} {point}"));
         }
     }
 
@@ -67,7 +69,7 @@ fn mount(wanted: impl Fn(&Case) -> bool) -> Vec<Set> {
         let (store, disk) = (folder.join(image.file_name().unwrap()), folder.join(case.name()));
         fs::create_dir_all(&store).unwrap();
         fs::create_dir_all(&disk).unwrap();
-        stores.insert(format!("{} {} ext4 {OPTIONS} 0 0\n", image.display(), store.display()));
+        stores.insert(format!("{} {} ext4 loop,{OPTIONS} 0 0\n", image.display(), store.display()));
         sets.push(Set { state: store.join(case.name()).join("state"), disk, case });
     }
     fs::write(folder.join("table"), stores.into_iter().collect::<String>()).unwrap();
@@ -85,7 +87,7 @@ fn live_until_the_power_is_cut() {
     let sets = mount(Case::lives_inside);
     let mut standing = Vec::new();
     for set in &sets {
-        set.mount_disk();
+        set.mount_disk(false);
         let before = set.look();
         // Its own thread, because the network namespace of a case begins with one. Its processes keep it.
         let live = || {
@@ -141,7 +143,7 @@ fn recover_what_the_power_cut_left() {
         let title = set.case.title();
         let before = fs::read_to_string(set.case.before(&scratch())).unwrap();
         // No other disk is there: whoever recovers removes what he finds on it and nobody alive can own.
-        set.mount_disk();
+        set.mount_disk(set.case.number.is_multiple_of(2));
         let left = set.look();
         outlived += usize::from(left != before);
         if set.case.row.outlives_reboot && set.case.moment == Moment::Active {
