@@ -100,7 +100,7 @@ leaves and arrives within one cgroup that is the target.";
         let (steps, mut notes) = match chosen {
             Chosen::Queue(why) => {
                 let mut notes = vec![why];
-                notes.extend(queue::notes(self));
+                notes.extend(queue::notes(self, &context, &scope));
                 (queue::steps(self, &context, &scope)?, notes)
             }
             Chosen::Netem(why) => {
@@ -150,6 +150,15 @@ mod tests {
         ARP, IPv6 neighbour discovery and Faultline's own control traffic are exempt
         ");
         assert_eq!(plan.dose[0].asked, 100.0);
+    }
+
+    #[test]
+    fn where_there_is_only_loopback_nothing_is_said_of_other_paths() {
+        let mut facts = FakeFacts::default();
+        facts.interfaces.values_mut().for_each(|names| names.retain(|name| name == "lo"));
+        let plan = plan(&parse(r#"{"delay": "100ms", "engine": "queue"}"#), &Scope::default(), &facts).unwrap();
+        assert!(!plan.steps[0].describe().contains("comes back"), "{}", plan.steps[0].describe());
+        assert!(!plan.notes.iter().any(|note| note.contains("comes back")), "{:?}", plan.notes);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::NetworkLatency;
 use crate::fault::packet_scope::PacketScope;
 use crate::fault::{PlanContext, PlanError};
 use crate::plan::Step;
-use crate::plan::step::{Direction, HoldTime, PacketQueue, Protocol, TcpHeld};
+use crate::plan::step::{Direction, HoldTime, PacketQueue, PacketSelection, Protocol, TcpHeld};
 
 /// The numbers below are those that people choose by hand.
 const FIRST_QUEUE: u16 = 1024;
@@ -26,7 +26,11 @@ pub(super) fn steps(
             table: context.id.table_name(),
             queue,
             selection: selection.clone(),
-            tcp: if fault.direction.is_none() { TcpHeld::AsItArrives } else { TcpHeld::AsItLeaves },
+            tcp: if fault.direction.is_none() && goes_beyond_loopback(context, selection) {
+                TcpHeld::AsItArrives
+            } else {
+                TcpHeld::AsItLeaves
+            },
             hold: HoldTime {
                 delay: fault.delay,
                 jitter: fault.jitter,
@@ -40,8 +44,9 @@ pub(super) fn steps(
 }
 
 /// What a person should know.
-pub(super) fn notes(fault: &NetworkLatency) -> Vec<String> {
-    let tcp = fault.peers.protocol.is_none_or(|protocol| protocol == Protocol::Tcp);
+pub(super) fn notes(fault: &NetworkLatency, context: &PlanContext<'_>, scope: &PacketScope) -> Vec<String> {
+    let tcp = fault.peers.protocol.is_none_or(|protocol| protocol == Protocol::Tcp)
+        && scope.selections.iter().any(|selection| goes_beyond_loopback(context, selection));
     let place = match fault.direction {
         _ if !tcp => None,
         None => Some(
@@ -56,6 +61,17 @@ pub(super) fn notes(fault: &NetworkLatency) -> Vec<String> {
     };
     let order = "packets of one connection keep their order, so that a late one holds up those behind it";
     place.into_iter().chain((!fault.jitter.is_zero()).then_some(order)).map(Into::into).collect()
+}
+
+/// Whether the packets meant can pass any interface but loopback, over which they arrive where they leave.
+fn goes_beyond_loopback(context: &PlanContext<'_>, selection: &PacketSelection) -> bool {
+    match &selection.interface {
+        Some(name) => name != "lo",
+        None => {
+            let all = context.facts.interfaces(&selection.namespace);
+            all.map_or(true, |all| all.iter().any(|name| name != "lo"))
+        }
+    }
 }
 
 /// A queue number made from the fault's own, moved on past those that are taken.
