@@ -1,3 +1,5 @@
+//! What a process that mostly sleeps keeps in memory.
+
 use std::fs;
 use std::io;
 
@@ -6,7 +8,7 @@ use std::io;
 ///
 /// # Errors
 /// If `/proc/self/maps` cannot be read, or the kernel refuses.
-pub(crate) fn release_program_text() -> io::Result<()> {
+pub fn release_program_text() -> io::Result<()> {
     for line in fs::read_to_string("/proc/self/maps")?.lines() {
         let mut words = line.split_ascii_whitespace();
         let (Some(range), Some(access), Some(offset)) = (words.next(), words.next(), words.next()) else { continue };

@@ -11,7 +11,7 @@ pub mod control_traffic;
 pub mod fake;
 mod filling;
 mod host;
-pub(crate) mod idle_memory;
+pub mod idle_memory;
 mod inode_fill;
 pub mod namespace;
 pub mod netem;

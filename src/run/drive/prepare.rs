@@ -136,6 +136,8 @@ impl Drive<'_, '_> {
         if let Err(reason) = self.start_signals() {
             return self.stop(Stop::Broken(reason));
         }
+        // Reading, checking and planning are over; what they ran is not needed in memory any more.
+        let _ = faultline_agent::kernel::idle_memory::release_program_text();
         self.event(Event::Started);
     }
 
