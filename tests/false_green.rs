@@ -105,6 +105,8 @@ fn row_06_interrupted_and_killed() {
         ran.expect(code);
         // The guard and the kernel finish what the killed process could not.
         lab.wait_until("everything to be gone", || lab.processes().is_empty());
+        // Nobody was left to remove the services' scratch folder: the next start, or this, does.
+        assert!(lab.faultline(&["recover"]).output().unwrap().status.success());
         lab.assert_nothing_left();
         assert!(injected(&lab.journal()), "the journal holds what happened until the end");
         let report = lab.faultline(&["report", "latest", "--format", "json"]).output().unwrap();

@@ -37,12 +37,17 @@ fn is_on_a_host_of_its_own(test: &str) -> bool {
             return false;
         }
     }
-    let mounts = "mount -t tmpfs -o mode=755 none /run && mount -t tmpfs -o mode=755 none /var/lib && \
-                  mount -t tmpfs -o mode=1777 none /tmp && mount -t tmpfs -o mode=755 none /mnt && exec \"$@\"";
+    // Both programs are opened first: they may lie where the mounts hide them.
+    let mounts = "exec 8<\"$1\" 9<\"$2\" && shift 2 && \
+                  mount -t tmpfs -o mode=755 none /run && mount -t tmpfs -o mode=755 none /var/lib && \
+                  mount -t tmpfs -o mode=1777 none /tmp && mount -t tmpfs -o mode=755 none /mnt && \
+                  cat <&9 >/tmp/faultline-under-test && chmod 755 /tmp/faultline-under-test && exec 9<&- && \
+                  exec /proc/self/fd/8 \"$@\"";
     let status = Command::new("unshare")
         .args(namespaces)
         .args(["sh", "-c", mounts, "sh"])
         .arg(std::env::current_exe().unwrap())
+        .arg(env!("CARGO_BIN_EXE_faultline"))
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
         .env("TMPDIR", "/tmp")
@@ -63,13 +68,9 @@ macro_rules! on_a_host_of_its_own {
     };
 }
 
-/// Where the program is that ordinary users can run too.
+/// Where the program is on that host, for ordinary users too.
 fn program() -> &'static Path {
-    let path = Path::new("/tmp/faultline-under-test");
-    if !path.exists() {
-        std::fs::copy(env!("CARGO_BIN_EXE_faultline"), path).unwrap();
-    }
-    path
+    Path::new("/tmp/faultline-under-test")
 }
 
 #[derive(Clone, Copy, PartialEq)]

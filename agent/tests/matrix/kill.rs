@@ -11,7 +11,9 @@ pub fn survive(row: &Row) {
         return;
     }
     if let Some(why) = row.missing() {
-        println!("skipped: {}: {why}; user-mode Linux runs what the kernel outside cannot", row.name);
+        // Another lane has a kernel that can, where it is installed.
+        let elsewhere = std::path::Path::new("/usr/bin/linux.uml").exists();
+        println!("{}: {}: {why}", if elsewhere { "left to user-mode Linux" } else { "skipped" }, row.name);
         return;
     }
     let mut cases = 0;
