@@ -213,6 +213,11 @@ macro_rules! catalogue {
                 match self { $(Self::$kind(_) => <$kind as Fault>::NAME,)+ }
             }
 
+            /// Whether it acts on packets, and so within a network namespace rather than on the whole host.
+            pub fn acts_on_packets(&self) -> bool {
+                matches!(self, Self::NetworkLatency(_) | Self::NetworkPartition(_))
+            }
+
             /// See [`Fault::check`].
             ///
             /// # Errors

@@ -95,7 +95,7 @@ impl Host {
 
     fn fault(&self, inject: &Inject, spec: &Spec, namespace: Option<&NetworkNamespace>, number: usize) -> FaultPlan {
         let fault = inject.fault.name();
-        let name = inject.on.as_deref().unwrap_or("host");
+        let name = spec.target_name(inject);
         let outcome = match (namespace, unknown_before(inject, spec)) {
             (_, Some(because)) => PlanOutcome::AtTheRun { because },
             (None, None) => PlanOutcome::AtTheRun { because: "the private network is only made at the run".into() },
@@ -112,9 +112,9 @@ impl Host {
 
     fn resolve(&self, inject: &Inject, spec: &Spec, namespace: &NetworkNamespace, number: usize) -> PlanOutcome {
         let seed = seed_of_fault(self.seed, number);
-        let name = inject.on.as_deref().unwrap_or("host");
         let context = TargetContext { facts: &self.facts, namespace, seed, run: "the-run", services: &BTreeMap::new() };
-        let planned = resolve(name, spec.targets.get(name), &context)
+        let target = inject.on.as_deref().and_then(|name| spec.targets.get(name));
+        let planned = resolve(spec.target_name(inject), target, &context)
             .map_err(Refused::Target)
             .and_then(|resolved| self.plan(inject, resolved, seed, number));
         match planned {

@@ -115,6 +115,16 @@ impl Spec {
         self.network == ServiceNetwork::Private && !self.services.is_empty()
     }
 
+    /// What a fault is injected into, in the words of plans and reports: its target, else the host, or the network of the
+    /// run's own that packets pass.
+    pub fn target_name<'a>(&'a self, inject: &'a Inject) -> &'a str {
+        match inject.on.as_deref() {
+            Some(name) if self.targets.contains_key(name) => name,
+            _ if self.has_private_network() && inject.fault.acts_on_packets() => "the run's network",
+            _ => "host",
+        }
+    }
+
     /// Everything that the method injects, in the order of the document.
     pub fn injections(&self) -> impl Iterator<Item = &Inject> {
         self.method.iter().flat_map(MethodStep::injections)

@@ -99,7 +99,7 @@ fn fault_run(request: &RunRequest, agent: &dyn Agent, number: FaultNumber, injec
     FaultRun {
         id: agent.new_id(),
         fault: inject.fault.clone(),
-        target_name: inject.on.clone().unwrap_or_else(|| WHOLE_HOST.into()),
+        target_name: request.experiment.spec.target_name(inject).to_owned(),
         target: inject.on.as_ref().and_then(|name| request.experiment.spec.targets.get(name)).cloned(),
         lasts: inject.lasts,
         seed: seed_of_fault(request.seed, number.0),
