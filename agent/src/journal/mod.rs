@@ -203,7 +203,9 @@ impl Journal {
                     .and_then(|id| id.parse::<FaultId>().ok())
             });
             let Some(id) = id else { continue };
-            if let Ok(Some(lock)) = self.lock(&id, Duration::ZERO) {
+            // The lock of a holder who died may live on for a moment in a child that was forked and has not yet become its
+            // program.
+            if let Ok(Some(lock)) = self.lock(&id, Duration::from_millis(100)) {
                 let _ = fs::remove_file(self.folder.join(format!(".{id}.tmp")));
                 if matches!(self.read(&id), Ok(None)) {
                     lock.remove();
