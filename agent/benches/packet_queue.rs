@@ -238,26 +238,25 @@ fn bulk(place: &NetworkNamespace) {
     row("loopback, MTU 1500", &listener, LEAVES);
     drop(listener);
     // The far end of the pair is in the namespace of another thread, which lives as long as the thread.
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell_thread, thread) = std::sync::mpsc::channel();
+    let (tell_listener, listener) = std::sync::mpsc::channel();
     let (done, end) = std::sync::mpsc::channel::<()>();
     let far = std::thread::spawn(move || {
         namespace::enter_private().unwrap();
-        tell.send((nix::unistd::gettid(), None)).unwrap();
-        while std::fs::metadata("/proc/thread-self/net/dev").is_ok() && !interface_is_there("far") {
+        tell_thread.send(nix::unistd::gettid()).unwrap();
+        while !interface_is_there("far") {
             std::thread::sleep(Duration::from_millis(1));
         }
         for arguments in ["addr add 192.0.2.2/24 dev far", "link set far up"] {
             ip(arguments);
         }
-        tell.send((nix::unistd::gettid(), Some(TcpListener::bind(("192.0.2.2", PORT)).unwrap()))).unwrap();
+        tell_listener.send(TcpListener::bind(("192.0.2.2", PORT)).unwrap()).unwrap();
         let _ = end.recv();
     });
-    let (thread, _) = told.recv().unwrap();
-    ip(&format!("link add near type veth peer name far netns {thread}"));
+    ip(&format!("link add near type veth peer name far netns {}", thread.recv().unwrap()));
     ip("addr add 192.0.2.1/24 dev near");
     ip("link set near up");
-    let (_, listener) = told.recv().unwrap();
-    let listener = listener.unwrap();
+    let listener = listener.recv().unwrap();
     row("veth, held as it leaves", &listener, LEAVES);
     row("veth, held as it arrives", &listener, TcpHeld::AsItArrives);
     done.send(()).unwrap();

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 
@@ -53,6 +53,11 @@ pub struct FolderInUse {
 
 /// A folder by its device and inode number.
 pub type FolderKey = (u64, u64);
+
+/// The key of the folder that has this path here.
+pub(crate) fn key_of(path: &Path) -> io::Result<FolderKey> {
+    fs::metadata(path).map(|found| (found.dev(), found.ino()))
+}
 
 /// Every guard that is alive and not hidden from this process, by process number.
 ///
@@ -137,7 +142,7 @@ impl LivingGuard {
     }
 
     /// Whether a file of ours, with that device and inode, is under the same path for this guard's worker.
-    pub(crate) fn sees(&self, path: &std::path::Path, key: FolderKey) -> bool {
+    pub(crate) fn sees(&self, path: &Path, key: FolderKey) -> bool {
         let look = || -> io::Result<bool> {
             let flags = OFlags::PATH | OFlags::CLOEXEC;
             let found = fstat(openat2(self.root()?, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?)?;
@@ -191,7 +196,6 @@ impl FolderInUse {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::process::{Child, Command, Stdio};
 
     use super::*;

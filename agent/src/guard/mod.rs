@@ -9,8 +9,8 @@ mod order;
 mod spawn;
 mod watch;
 
-pub(crate) use living::root_of;
 pub use living::{FolderInUse, FolderKey, LivingGuard, living, unseen};
+pub(crate) use living::{key_of, root_of};
 pub use order::{Order, enter_if_asked};
 pub(crate) use spawn::GuardHandle;
 pub use spawn::{GuardCommand, GuardError};

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::places::{Places, Written};
 use super::stopped::{NotStopped, Stopped, StoppedFault, StoppedFolder};
-use super::watched::{Watched, key_of, name_of};
+use super::watched::{Watched, name_of};
 use super::{Elsewhere, Halt, HaltError, HaltScope, IN_A_FOLDER, set, write_at};
-use crate::guard::{self, FolderInUse, FolderKey, LivingGuard, living};
+use crate::guard::{self, FolderInUse, FolderKey, LivingGuard, key_of, living};
 use crate::identity::{ProcessIdentity, boot_id};
 use crate::kernel::Kernel;
 use crate::recover::RecoverError;

@@ -1,11 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::HaltError;
 use super::stopped::{StoppedFault, StoppedFolder};
-use crate::guard::{FolderInUse, FolderKey, LivingGuard};
+use crate::guard::{FolderInUse, LivingGuard, key_of};
 use crate::journal::{Found, Journal, JournalError};
 use crate::kernel::Kernel;
 use crate::recover::{RecoverResult, recover_recorded};
@@ -124,10 +123,6 @@ impl Watched {
             left,
         }
     }
-}
-
-pub(super) fn key_of(path: &Path) -> io::Result<FolderKey> {
-    std::fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 /// The name of a user, or his number if he has none.

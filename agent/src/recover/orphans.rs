@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -9,7 +8,8 @@ use crate::guard::{self, FolderKey, LivingGuard};
 use crate::halt::name_of;
 use crate::identity::FaultId;
 use crate::journal::{Found, Journal};
-use crate::kernel::remnants::{FRAME_MAJOR, Remnant};
+use crate::kernel::netem::FRAME_MAJOR;
+use crate::kernel::remnants::Remnant;
 use crate::kernel::{Kernel, Reverted};
 use crate::plan::Step;
 use crate::state::StateFolder;
@@ -122,7 +122,7 @@ fn others(state: &StateFolder) -> Vec<StateFolder> {
 
 /// The living run that may own it; a sentence.
 fn owner(state: &StateFolder, remnant: &Remnant) -> std::io::Result<Option<String>> {
-    let own = key_of(state);
+    let own = guard::key_of(state.path()).ok();
     let mut others: BTreeMap<Option<FolderKey>, LivingGuard> = BTreeMap::new();
     for living in guard::living()? {
         let folder = living.open().ok();
@@ -146,10 +146,6 @@ fn owner(state: &StateFolder, remnant: &Remnant) -> std::io::Result<Option<Strin
 
 fn told(living: &LivingGuard) -> String {
     format!("process {} of {} (state folder {})", living.process(), name_of(living.user), living.state.display())
-}
-
-fn key_of(state: &StateFolder) -> Option<FolderKey> {
-    std::fs::metadata(state.path()).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// The faults that a journal names.

@@ -113,8 +113,7 @@ impl Host {
     fn resolve(&self, inject: &Inject, spec: &Spec, namespace: &NetworkNamespace, number: usize) -> PlanOutcome {
         let seed = seed_of_fault(self.seed, number);
         let context = TargetContext { facts: &self.facts, namespace, seed, run: "the-run", services: &BTreeMap::new() };
-        let target = inject.on.as_deref().and_then(|name| spec.targets.get(name));
-        let planned = resolve(spec.target_name(inject), target, &context)
+        let planned = resolve(spec.target_name(inject), spec.target(inject), &context)
             .map_err(Refused::Target)
             .and_then(|resolved| self.plan(inject, resolved, seed, number));
         match planned {

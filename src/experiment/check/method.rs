@@ -1,7 +1,7 @@
 use faultline_agent::fault::PlanError;
 
 use super::{Findings, at};
-use crate::experiment::document::{Inject, MethodStep, Spec};
+use crate::experiment::document::{Inject, MethodStep, Spec, WHOLE_HOST};
 use crate::experiment::yaml::Path;
 
 /// What is done, in order.
@@ -52,7 +52,7 @@ fn order(path: &Path, spec: &Spec, findings: &mut Findings<'_>) {
 
 fn inject(path: &Path, inject: &Inject, findings: &mut Findings<'_>) {
     findings.time(&path.join("for"), inject.lasts);
-    if let Some(target) = inject.on.as_deref().filter(|target| *target != "host") {
+    if let Some(target) = inject.on.as_deref().filter(|target| *target != WHOLE_HOST) {
         findings.refers(&path.join("on"), target, &at!["spec", "targets"], "target");
     }
     if let Err(error) = inject.fault.check() {

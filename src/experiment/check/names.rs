@@ -1,5 +1,5 @@
 use super::{Findings, at};
-use crate::experiment::document::Experiment;
+use crate::experiment::document::{Experiment, WHOLE_HOST};
 use crate::experiment::yaml::Path;
 
 /// The experiment's own name, and those of services, signals and targets: all may become part of a path, a metric or a
@@ -17,9 +17,9 @@ pub(super) fn check(experiment: &Experiment, findings: &mut Findings<'_>) {
             name(&path, given, "a", findings);
         }
     }
-    if spec.targets.contains_key("host") {
+    if spec.targets.contains_key(WHOLE_HOST) {
         findings.error_at_key(
-            &at!["spec", "targets", "host"],
+            &at!["spec", "targets", WHOLE_HOST],
             "`host` cannot name a target: it means the host of the run",
             "an `inject` without `on` acts on the host; give this target another name",
         );

@@ -109,10 +109,18 @@ pub struct Spec {
     pub error_rate: Option<Percent>,
 }
 
+/// The name by which a document, and people, speak of the host of the run as a target.
+pub const WHOLE_HOST: &str = "host";
+
 impl Spec {
     /// Whether the run has a network of its own: one is made for services, unless they use the host's.
     pub fn has_private_network(&self) -> bool {
         self.network == ServiceNetwork::Private && !self.services.is_empty()
+    }
+
+    /// The target of a fault; `None` if it means the host.
+    pub fn target(&self, inject: &Inject) -> Option<&Target> {
+        self.targets.get(inject.on.as_deref()?)
     }
 
     /// What a fault is injected into, in the words of plans and reports: its target, else the host, or the network of the
@@ -121,7 +129,7 @@ impl Spec {
         match inject.on.as_deref() {
             Some(name) if self.targets.contains_key(name) => name,
             _ if self.has_private_network() && inject.fault.acts_on_packets() => "the run's network",
-            _ => "host",
+            _ => WHOLE_HOST,
         }
     }
 

@@ -25,9 +25,6 @@ use crate::services::{ServiceContext, Services, scratch, this_program};
 use crate::signals::{self, SignalContext};
 use crate::targets::seed_of_fault;
 
-/// The name under which plans and reports speak of a fault without a target.
-pub(super) const WHOLE_HOST: &str = "host";
-
 pub(super) fn started(request: &RunRequest, run: &str) -> Started {
     let host = match nix::sys::utsname::uname() {
         Ok(name) => format!(
@@ -100,7 +97,7 @@ fn fault_run(request: &RunRequest, agent: &dyn Agent, number: FaultNumber, injec
         id: agent.new_id(),
         fault: inject.fault.clone(),
         target_name: request.experiment.spec.target_name(inject).to_owned(),
-        target: inject.on.as_ref().and_then(|name| request.experiment.spec.targets.get(name)).cloned(),
+        target: request.experiment.spec.target(inject).cloned(),
         lasts: inject.lasts,
         seed: seed_of_fault(request.seed, number.0),
         plan: None,

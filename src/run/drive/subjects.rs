@@ -8,8 +8,7 @@ use faultline_agent::signals::HostSubject;
 
 use super::Drive;
 use super::faults::Ground;
-use super::prepare::WHOLE_HOST;
-use crate::experiment::document::{Signal, Target};
+use crate::experiment::document::{Signal, Target, WHOLE_HOST};
 use crate::fleet::Agent;
 use crate::signals::Subject;
 use crate::targets::{TargetContext, resolve};

@@ -20,9 +20,9 @@ use listing::{MAJOR, Qdisc, ROOT};
 use lock::TreeLock;
 pub(crate) use measure::Measuring;
 use options::Parameters;
-use tree::{FRAME, Tree};
+use tree::Tree;
 
-pub(crate) use tree::{FIRST_MAJOR, MAJORS};
+pub(crate) use tree::{FIRST_MAJOR, FRAME, FRAME_MAJOR, MAJORS};
 
 use super::raw_netlink::{self, RawNetlink, Refusal};
 use super::{Amend, Hold, KernelError, Reverted, Room, namespace};

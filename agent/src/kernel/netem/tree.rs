@@ -26,7 +26,9 @@ use crate::kernel::control_traffic;
 use crate::kernel::raw_netlink::{Attributes, CREATE, EXCLUSIVE, RawNetlink, Refusal, Request};
 
 /// The handle of the frame.
-pub(crate) const FRAME: u32 = 0xfa00_0000;
+pub(crate) const FRAME: u32 = (FRAME_MAJOR as u32) << 16;
+/// Its major number alone.
+pub(crate) const FRAME_MAJOR: u16 = 0xfa00;
 const EXEMPT_CLASS: u32 = FRAME | 1;
 const FAULTY_CLASS: u32 = FRAME | 2;
 const EXEMPT_LEAF: u32 = 0xfa01_0000;

@@ -109,10 +109,7 @@ impl Hold for Queue {
         let statistics = self.settled(matched);
         let bite = match (&statistics.failure, statistics.released, matched) {
             (Some(failure), ..) => Bite::No(format!("packets are not held any more: {failure}")),
-            (None, 0, 0) => Bite::NotYet(match self.table.trouble() {
-                None => "no matching packet has passed since the fault was put in place".into(),
-                Some(trouble) => format!("no matching packet so far, and: {trouble}"),
-            }),
+            (None, 0, 0) => self.table.not_met(),
             (None, 0, _) => Bite::NotYet("the first packets are still being held".into()),
             _ => Bite::Yes,
         };

@@ -30,6 +30,7 @@ use super::nftables::{Counted, OwnedTable, delete, owner_of};
 use super::raw_netlink::{Refusal, Request};
 use super::{KernelError, Reverted, namespace};
 use crate::identity::NetworkNamespace;
+use crate::plan::Bite;
 use crate::plan::step::{PacketOwner, PacketSelection, PortRange};
 
 /// Before connection tracking (-200) and address translation, so that addresses are those that the target sees.
@@ -81,8 +82,16 @@ impl PacketTable {
         self.with(|table| table.commit(&[object::delete_rules(table.name())]))
     }
 
+    /// Why it does not bite although nothing is wrong with its rules: they have met no packet.
+    pub(crate) fn not_met(&self) -> Bite {
+        Bite::NotYet(match self.trouble() {
+            None => "no matching packet has passed since the fault was put in place".into(),
+            Some(trouble) => format!("no matching packet so far, and: {trouble}"),
+        })
+    }
+
     /// What has gone wrong since with keeping it up to date, if anything.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    fn trouble(&self) -> Option<String> {
         self.classifier.as_ref().and_then(Classifier::trouble).or_else(|| self.hosts.as_ref()?.trouble())
     }
 

@@ -63,11 +63,7 @@ impl Hold for Enforced {
                 return Evidence { bite, measurements: Vec::new() };
             }
         };
-        let bite = match (counted.packets, self.table.trouble()) {
-            (0, Some(trouble)) => Bite::NotYet(format!("no matching packet so far, and: {trouble}")),
-            (0, None) => Bite::NotYet("no matching packet has passed since the fault was put in place".into()),
-            _ => Bite::Yes,
-        };
+        let bite = if counted.packets == 0 { self.table.not_met() } else { Bite::Yes };
         #[expect(clippy::cast_precision_loss, reason = "nobody counts packets beyond 2^53")]
         let measurement = |unit: &str, measured: u64| Measurement {
             name: format!("{unit} {}", self.what),

@@ -13,9 +13,6 @@ use super::{KernelError, Reverted, Room};
 use crate::identity::FaultId;
 use crate::plan::step;
 
-/// The major number of the handle of the frame in which netems of ours hang.
-pub(crate) const FRAME_MAJOR: u16 = 0xfa00;
-
 /// One thing with a name of ours.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Remnant {

@@ -1,10 +1,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::FRAME_MAJOR;
 use crate::identity::{FaultId, NetworkNamespace, TABLE_PREFIX};
 use crate::kernel::netem::listing::{self, Qdisc, ROOT};
-use crate::kernel::netem::{FIRST_MAJOR, MAJORS};
+use crate::kernel::netem::{FIRST_MAJOR, FRAME, MAJORS};
 use crate::kernel::raw_netlink::{NETFILTER, ROUTE, RawNetlink, Refusal, attribute, attributes, text};
 use crate::plan::step::{HoldTime, Netem};
 use crate::units::{Percent, TimeSpan};
@@ -35,7 +34,6 @@ pub(super) fn netems() -> Result<Vec<Netem>, Refusal> {
 }
 
 fn ours(qdiscs: &[Qdisc], name: &dyn Fn(u32) -> Option<String>) -> Vec<Netem> {
-    const FRAME: u32 = (FRAME_MAJOR as u32) << 16;
     let major = |qdisc: &Qdisc| u16::try_from(qdisc.handle >> 16).unwrap_or(0);
     let is_ours = |qdisc: &Qdisc| qdisc.kind == "netem" && (FIRST_MAJOR..FIRST_MAJOR + MAJORS).contains(&major(qdisc));
     let is_bare = |qdisc: &Qdisc| {
