@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long a forked child may take to become its program on a busy host.
+const FORKED: Duration = Duration::from_secs(5);
 
 /// A file system of a test's own, taken down with it.
 #[derive(Debug)]
@@ -84,6 +88,20 @@ impl ScratchFileSystem {
         self.mounts.last().cloned().unwrap_or_else(|| self.scratch.path().to_path_buf())
     }
 
+    /// Waits until it looks like this again. What was removed or let go comes back with the last descriptor on it, and a child
+    /// that another test has forked holds a copy of each until it has become its program.
+    pub(super) fn is_again<T: PartialEq + std::fmt::Debug>(&self, before: &T, look: impl Fn() -> T) {
+        let begun = Instant::now();
+        loop {
+            let now = look();
+            if now == *before {
+                return;
+            }
+            assert!(begun.elapsed() < FORKED, "{} is {now:?}, and was {before:?}", self.path().display());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// The device number of its files.
     pub(super) fn device(&self) -> u64 {
         std::os::unix::fs::MetadataExt::dev(&Path::new(&self.path()).metadata().unwrap())
@@ -93,7 +111,12 @@ impl ScratchFileSystem {
 impl Drop for ScratchFileSystem {
     fn drop(&mut self) {
         for point in self.mounts.iter().rev() {
-            let taken_down = run("umount", &[&point.display().to_string()]);
+            let begun = Instant::now();
+            let mut taken_down = run("umount", &[&point.display().to_string()]);
+            while taken_down.is_err() && begun.elapsed() < FORKED {
+                std::thread::sleep(Duration::from_millis(10));
+                taken_down = run("umount", &[&point.display().to_string()]);
+            }
             if !std::thread::panicking() {
                 assert_eq!(taken_down, Ok(()), "something still holds {}", point.display());
             }
