@@ -1,12 +1,13 @@
 //! Faultline: everything that decides.
 //!
-//! Data flows forward. A document ([`experiment`]) is checked and its targets chosen ([`targets`]); its services are
+//! Data flows forward. A document ([`document`], [`experiment`]) is checked and its targets chosen ([`targets`]); its services are
 //! started ([`services`]) and its signals sampled ([`signals`]); an agent ([`fleet`]) injects and undoes; samples are
 //! judged ([`hypothesis`]); the pure state machine in [`experiment::machine`] says what happens next and [`run`]
 //! carries it out, writing every event to the run's journal ([`run::journal`]); reports ([`report`]) are made from
 //! that journal alone. Only [`cli`] prints.
 
 pub mod cli;
+pub mod document;
 pub mod experiment;
 pub mod fleet;
 pub mod hypothesis;

@@ -6,15 +6,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use faultline::experiment::load;
-use faultline::experiment::schema;
+use faultline::document::load;
+use faultline::document::schema;
 use faultline_agent::fault::{AnyFault, CATALOGUE};
 use serde_json::Value;
 
-const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/experiment.schema.json");
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/document.schema.json");
 
 fn validator() -> jsonschema::Validator {
-    jsonschema::draft202012::new(&schema::experiment()).unwrap()
+    jsonschema::draft202012::new(&schema::of(None)).unwrap()
 }
 
 /// What is wrong with a document by the schema, `path: message` each.
@@ -64,11 +64,11 @@ spec:
 
 #[test]
 fn the_schema_in_the_repository_is_current() {
-    let current = serde_json::to_string_pretty(&schema::experiment()).unwrap() + "\n";
+    let current = serde_json::to_string_pretty(&schema::of(None)).unwrap() + "\n";
     let committed = fs::read_to_string(SCHEMA).unwrap();
     assert!(
         committed == current,
-        "the document has changed: `cargo run -- schema > experiments/experiment.schema.json`, and look at the diff"
+        "the document has changed: `cargo run -- schema > experiments/document.schema.json`, and look at the diff"
     );
 }
 
@@ -76,7 +76,7 @@ fn the_schema_in_the_repository_is_current() {
 fn the_schema_takes_what_the_reader_takes() {
     assert_eq!(against_the_schema(GOOD), Vec::<String>::new());
     let loaded = load::from_text("good.yaml", GOOD, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
-    let written = serde_json::to_value(&loaded[0].experiment).unwrap();
+    let written = serde_json::to_value(&loaded[0].document).unwrap();
     let errors: Vec<String> = validator().iter_errors(&written).map(|error| error.to_string()).collect();
     assert_eq!(errors, Vec::<String>::new(), "what is written back");
 }
@@ -136,7 +136,7 @@ fn every_experiment_of_this_repository_can_be_used() {
         let loaded = load::load(&file, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
         for one in &loaded {
             assert!(one.warnings.is_empty(), "{name}:\n{}", one.render_warnings(false));
-            let value = serde_json::to_value(&one.experiment).unwrap();
+            let value = serde_json::to_value(&one.document).unwrap();
             assert!(validator().is_valid(&value), "{name}");
         }
         if loaded.len() == 1 {

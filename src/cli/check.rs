@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use super::flags::{DataFormat, Global};
 use super::{failure, output};
-use crate::experiment::diagnostic::{self, Diagnostic, Located, Severity};
-use crate::experiment::load::{self, LoadError};
-use crate::experiment::set::Setting;
+use crate::document::diagnostic::{self, Diagnostic, Located, Severity};
+use crate::document::load::{self, LoadError};
+use crate::document::set::Setting;
+use crate::document::{Document, Kind};
 
 /// Check documents and say everything that is wrong; touches nothing
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Experiment files; `-` is standard input
+    /// Files of documents; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Change a value first, as in `--set method[1].inject.for=5s`
@@ -39,8 +40,19 @@ struct Checked {
     usable: bool,
     /// The names of the experiments in it, if it can be used.
     experiments: Vec<String>,
+    /// All documents in it, if it can be used.
+    documents: Vec<CheckedDocument>,
     /// Everything that is wrong.
     findings: Vec<Located>,
+}
+
+/// A document that can be used.
+#[derive(Debug, Serialize)]
+struct CheckedDocument {
+    /// Its kind, as written behind `kind:`.
+    kind: &'static str,
+    /// Its name.
+    name: String,
 }
 
 /// Checks each file, prints what is wrong, and answers with 2 if any cannot be used.
@@ -53,15 +65,19 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let mut text = String::new();
     for file in &arguments.files {
         let name = load::name_of(file);
-        let (experiments, findings, told) = match load::load(file, &arguments.set) {
+        let (documents, findings, told) = match load::load(file, &arguments.set) {
             Ok(loaded) => {
                 let warnings: Vec<Diagnostic> = loaded.iter().flat_map(|one| one.warnings.clone()).collect();
                 let told: String = loaded.iter().map(|one| one.render_warnings(colour)).collect();
                 let located =
                     loaded.iter().flat_map(|one| one.warnings.iter().map(|warning| warning.locate(&one.sources)));
-                let names: Vec<String> = loaded.iter().map(|one| one.experiment.metadata.name.clone()).collect();
-                text += &summary(&name, &names, &warnings);
-                (names, located.collect(), told)
+                let documents: Vec<&Document> = loaded.iter().map(|one| &one.document).collect();
+                text += &summary(&name, &documents, &warnings);
+                let checked: Vec<CheckedDocument> = documents
+                    .iter()
+                    .map(|one| CheckedDocument { kind: one.kind().name(), name: one.metadata().name.clone() })
+                    .collect();
+                (checked, located.collect(), told)
             }
             Err(error) => (Vec::new(), located(&error, &name), error.render(colour)),
         };
@@ -70,7 +86,9 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         if !arguments.format.json && !told.is_empty() {
             output::tell(&(told + "\n"));
         }
-        checked.push(Checked { file: name, usable, experiments, findings });
+        let experiments = documents.iter().filter(|one| one.kind == Kind::Experiment.name());
+        let experiments = experiments.map(|one| one.name.clone()).collect();
+        checked.push(Checked { file: name, usable, experiments, documents, findings });
     }
     if arguments.format.json {
         output::print_json(&checked)?;
@@ -98,11 +116,17 @@ fn located(error: &LoadError, name: &str) -> Vec<Located> {
     }
 }
 
-fn summary(file: &str, names: &[String], warnings: &[Diagnostic]) -> String {
-    let what = match names {
-        [one] => format!("experiment {one}"),
-        several => format!("experiments {}", several.join(", ")),
-    };
+fn summary(file: &str, documents: &[&Document], warnings: &[Diagnostic]) -> String {
+    let mut what = Vec::new();
+    for kind in Kind::ALL {
+        let of = documents.iter().filter(|document| document.kind() == *kind);
+        let names: Vec<&str> = of.map(|document| document.metadata().name.as_str()).collect();
+        match names.as_slice() {
+            [] => {}
+            [one] => what.push(format!("{} {one}", kind.noun())),
+            several => what.push(format!("{}s {}", kind.noun(), several.join(", "))),
+        }
+    }
     let but = if warnings.is_empty() { String::new() } else { format!(", with {}", diagnostic::count(warnings)) };
-    format!("{file}: {what} can be used{but}\n")
+    format!("{file}: {} can be used{but}\n", what.join(" and "))
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::run::{self, OutputFormat};
 use super::{flags::Global, output};
-use crate::experiment::load::from_text;
+use crate::document::load::from_text;
 
 /// The quickstart experiment, the very file of the repository.
 const QUICKSTART: &str = include_str!("../../experiments/quickstart.yaml");
@@ -33,7 +33,8 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         output::print(QUICKSTART)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let documents = from_text(NAME, QUICKSTART, &[])?;
+    let documents: Vec<_> =
+        from_text(NAME, QUICKSTART, &[])?.into_iter().filter_map(|loaded| loaded.experiment().ok()).collect();
     let same_as_run = run::Arguments {
         files: vec![NAME.into()],
         set: Vec::new(),

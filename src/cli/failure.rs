@@ -14,7 +14,7 @@ use faultline_agent::state::StateError;
 
 use super::flags::Global;
 use super::output;
-use crate::experiment::load::LoadError;
+use crate::document::load::LoadError;
 use crate::report::ReportError;
 use crate::report::runs::RunsError;
 use crate::services::ServiceError;

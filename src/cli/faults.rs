@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::flags::{DataFormat, Global};
 use super::{output, table};
-use crate::experiment::{schema, suggest};
+use crate::document::{schema, suggest};
 
 /// List the faults, or describe one with its parameters
 #[derive(Debug, Args)]

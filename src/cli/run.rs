@@ -12,8 +12,10 @@ use super::flags::Global;
 use super::live::{Live, LiveTarget};
 use super::report::{output_width, place};
 use super::{output, plan};
-use crate::experiment::load::{Loaded, load};
-use crate::experiment::set::Setting;
+use crate::document::Document;
+use crate::document::load::{Loaded, load, name_of};
+use crate::document::set::Setting;
+use crate::experiment::document::Experiment;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::report::{self, Format, RunReport};
 use crate::run::{self, Outcome, RunRequest};
@@ -60,10 +62,7 @@ pub enum OutputFormat {
 /// # Errors
 /// If a document is wrong, or a run cannot begin.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let mut documents = Vec::new();
-    for file in &arguments.files {
-        documents.extend(load(file, &arguments.set)?);
-    }
+    let documents = experiments(&arguments.files, &arguments.set, global)?;
     for document in documents.iter().filter(|_| !global.quiet) {
         output::tell(&document.render_warnings(global.colour_on_stderr()));
     }
@@ -73,11 +72,53 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     run_all(&documents, &arguments, global)
 }
 
+/// Reads files for the experiments in them. Other documents beside them are named and left alone; a file without an
+/// experiment is an error.
+pub(super) fn experiments(
+    files: &[PathBuf],
+    set: &[Setting],
+    global: &Global,
+) -> anyhow::Result<Vec<Loaded<Experiment>>> {
+    let mut experiments = Vec::new();
+    for file in files {
+        let before = experiments.len();
+        let mut others = Vec::new();
+        for loaded in load(file, set)? {
+            match loaded.experiment() {
+                Ok(experiment) => experiments.push(experiment),
+                Err(other) => others.push(other),
+            }
+        }
+        let Some(first) = others.first() else { continue };
+        let names: Vec<String> =
+            others.iter().map(|other| format!("the {} {}", other.kind().noun(), other.metadata().name)).collect();
+        if experiments.len() == before {
+            let message = format!("{} has no experiment, only {}", name_of(file), names.join(", "));
+            return Err(Failure::usage(message).hint(instead(first, file)).into());
+        }
+        if !global.quiet {
+            output::tell(&format!("{}: left alone here: {}\n", name_of(file), names.join(", ")));
+        }
+    }
+    Ok(experiments)
+}
+
+/// What to do with a document that is no experiment.
+fn instead(document: &Document, file: &Path) -> String {
+    match document {
+        Document::Experiment(_) => format!("`faultline run {}`", file.display()),
+    }
+}
+
 /// Runs documents that are loaded already.
-pub(super) fn run_all(documents: &[Loaded], arguments: &Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+pub(super) fn run_all(
+    documents: &[Loaded<Experiment>],
+    arguments: &Arguments,
+    global: &Global,
+) -> anyhow::Result<ExitCode> {
     // The state folder belongs to the user who calls, so it is found before a user namespace makes him root.
     let state = StateFolder::resolve(global.state.as_deref())?;
-    let private = documents.iter().any(|document| document.experiment.spec.has_private_network());
+    let private = documents.iter().any(|loaded| loaded.document.spec.has_private_network());
     if private && !nix::unistd::geteuid().is_root() {
         faultline_agent::kernel::user_namespace::enter()
             .context("an ordinary user needs a user namespace for services of a run in a private network")?;
@@ -100,16 +141,21 @@ pub(super) fn run_all(documents: &[Loaded], arguments: &Arguments, global: &Glob
     Ok(ExitCode::from(worst(&codes)))
 }
 
-fn one(document: &Loaded, arguments: &Arguments, state: &StateFolder, global: &Global) -> anyhow::Result<Outcome> {
+fn one(
+    loaded: &Loaded<Experiment>,
+    arguments: &Arguments,
+    state: &StateFolder,
+    global: &Global,
+) -> anyhow::Result<Outcome> {
     let request = RunRequest {
-        experiment: document.experiment.clone(),
-        file: document.file.clone(),
-        text: document.text.clone(),
-        seed: arguments.seed.or(document.experiment.spec.seed).unwrap_or_else(draw_seed),
+        experiment: loaded.document.clone(),
+        file: loaded.file.clone(),
+        text: loaded.text.clone(),
+        seed: arguments.seed.or(loaded.document.spec.seed).unwrap_or_else(draw_seed),
         state: state.clone(),
         out: arguments.out.clone(),
     };
-    let mut live = Live::new(&document.experiment, LiveTarget::choose(global));
+    let mut live = Live::new(&loaded.document, LiveTarget::choose(global));
     let outcome = run::execute(&request, &mut live);
     live.finish();
     outcome.map_err(|error| {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Journal, ReportError, RunReport};
-use crate::experiment::suggest;
+use crate::document::suggest;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::run::journal::{Entry, Event};
 

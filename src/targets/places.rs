@@ -6,7 +6,7 @@ use faultline_agent::identity::NetworkNamespace;
 use faultline_agent::kernel::namespace;
 
 use super::{Resolved, TargetContext, TargetError};
-use crate::experiment::suggest;
+use crate::document::suggest;
 
 /// Where `ip netns` keeps names.
 const NAMED_NAMESPACES: &str = "/run/netns";

@@ -3,7 +3,7 @@
 use faultline_agent::facts::{ProcessFacts, ProcessSelector, Selection};
 
 use super::TargetError;
-use crate::experiment::suggest;
+use crate::document::suggest;
 
 /// The error that says what there is.
 pub(super) fn explain(target: &str, selection: &Selection, all: &[ProcessFacts]) -> TargetError {

@@ -14,13 +14,13 @@ use faultline_agent::units::TimeSpan;
 
 use super::{ExperimentPlan, FaultPlan, PlanOutcome, StepPlan};
 use crate::cli::failure;
-use crate::experiment::document::{Inject, MethodStep, ServiceNetwork, Spec, Target};
-use crate::experiment::load::Loaded;
+use crate::document::load::Loaded;
+use crate::experiment::document::{Experiment, Inject, MethodStep, ServiceNetwork, Spec, Target};
 use crate::targets::{Resolved, TargetContext, TargetError, draw_seed, resolve, seed_of_fault};
 
 /// The plan of one experiment.
-pub(super) fn plan(document: &Loaded, seed: Option<u64>, state: &Path) -> anyhow::Result<ExperimentPlan> {
-    let spec = &document.experiment.spec;
+pub(super) fn plan(loaded: &Loaded<Experiment>, seed: Option<u64>, state: &Path) -> anyhow::Result<ExperimentPlan> {
+    let spec = &loaded.document.spec;
     let given = seed.or(spec.seed);
     let seed = given.unwrap_or_else(draw_seed);
     let private = spec.has_private_network();
@@ -49,9 +49,9 @@ pub(super) fn plan(document: &Loaded, seed: Option<u64>, state: &Path) -> anyhow
     let halt = StateFolder::existing(Some(state))?.map_or_else(halt::read_wide, |state| halt::read(&state));
     let halted = halt.map(|halt| halt.reason);
     Ok(ExperimentPlan {
-        experiment: document.experiment.metadata.name.clone(),
+        experiment: loaded.document.metadata.name.clone(),
         hypothesis: spec.hypothesis.clone(),
-        file: document.file.clone(),
+        file: loaded.file.clone(),
         seed,
         seed_drawn: given.is_none(),
         network: if private { ServiceNetwork::Private } else { ServiceNetwork::Host },

@@ -13,10 +13,11 @@ use faultline_agent::units::TimeSpan;
 use serde::Serialize;
 
 use super::flags::{DataFormat, Global};
+use super::run::experiments;
 use super::{failure, output};
-use crate::experiment::document::ServiceNetwork;
-use crate::experiment::load::{Loaded, load};
-use crate::experiment::set::Setting;
+use crate::document::load::Loaded;
+use crate::document::set::Setting;
+use crate::experiment::document::{Experiment, ServiceNetwork};
 
 /// Show targets, every step and its undo; touches nothing
 ///
@@ -130,10 +131,7 @@ enum PlanOutcome {
 /// # Errors
 /// If a document is wrong.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let mut documents = Vec::new();
-    for file in &arguments.files {
-        documents.extend(load(file, &arguments.set)?);
-    }
+    let documents = experiments(&arguments.files, &arguments.set, global)?;
     show(&documents, arguments.seed, arguments.format.json, global)
 }
 
@@ -141,7 +139,12 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// If the host cannot be read, or the plan cannot be printed.
-pub fn show(documents: &[Loaded], seed: Option<u64>, json: bool, global: &Global) -> anyhow::Result<ExitCode> {
+pub fn show(
+    documents: &[Loaded<Experiment>],
+    seed: Option<u64>,
+    json: bool,
+    global: &Global,
+) -> anyhow::Result<ExitCode> {
     let state = StateFolder::locate(global.state.as_deref())?;
     let plans: Vec<ExperimentPlan> =
         documents.iter().map(|document| make::plan(document, seed, &state)).collect::<anyhow::Result<_>>()?;

@@ -1,8 +1,8 @@
 use faultline_agent::fault::PlanError;
 
 use super::{Findings, at};
+use crate::document::yaml::Path;
 use crate::experiment::document::{Inject, MethodStep, Spec, WHOLE_HOST};
-use crate::experiment::yaml::Path;
 
 /// What is done, in order.
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {

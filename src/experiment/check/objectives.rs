@@ -1,6 +1,6 @@
 use super::{Findings, at};
+use crate::document::yaml::Path;
 use crate::experiment::document::{ExecReading, Objective, Resource, Signal, Spec, TrafficFloor};
-use crate::experiment::yaml::Path;
 
 /// The steady state and the guardrails.
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, at};
+use crate::document::yaml::Path;
 use crate::experiment::document::{Ready, Service, Spec};
-use crate::experiment::yaml::Path;
 
 /// The programs that the run starts.
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {

@@ -2,8 +2,8 @@ use http::Uri;
 
 use super::services::command;
 use super::{Findings, at};
+use crate::document::yaml::Path;
 use crate::experiment::document::{ExecSignal, HostSignal, HttpSignal, PrometheusSignal, Signal, Spec, TcpSignal};
-use crate::experiment::yaml::Path;
 
 /// Where samples come from.
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {

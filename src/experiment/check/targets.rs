@@ -1,8 +1,8 @@
 use std::path::{Component, Path as FilePath};
 
 use super::{Findings, at};
+use crate::document::yaml::Path;
 use crate::experiment::document::{Pick, ProcessSelector, Signal, Spec, Target};
-use crate::experiment::yaml::Path;
 
 /// Whom the faults meet.
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {

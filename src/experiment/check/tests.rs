@@ -1,4 +1,4 @@
-use crate::experiment::load::{self, LoadError};
+use crate::document::load::{self, LoadError};
 
 const GOOD: &str = r#"
 apiVersion: faultline.dev/v1

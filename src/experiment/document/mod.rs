@@ -25,6 +25,10 @@ use faultline_agent::units::{Percent, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::document::DocumentKind;
+use crate::document::findings::Findings;
+pub use crate::document::{ApiVersion, Metadata};
+
 /// The one version of the document's format.
 pub const API_VERSION: &str = "faultline.dev/v1";
 
@@ -42,14 +46,6 @@ pub struct Experiment {
     pub spec: Spec,
 }
 
-/// The format's version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ApiVersion {
-    /// The first one.
-    #[serde(rename = "faultline.dev/v1")]
-    V1,
-}
-
 /// What a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Kind {
@@ -57,19 +53,14 @@ pub enum Kind {
     Experiment,
 }
 
-/// Name and labels, as Kubernetes writes them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Metadata {
-    /// The experiment's name: lower-case letters, digits and dashes, at most 63.
-    #[schemars(extend("pattern" = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"))]
-    pub name: String,
-    /// Labels, to select by.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Notes for people and other programs.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
+impl DocumentKind for Experiment {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn check(&self, findings: &mut Findings<'_>) {
+        super::check::check(self, findings);
+    }
 }
 
 /// The experiment itself.

@@ -1,10 +1,11 @@
-//! Typing a tree as an experiment, and finding all that does not fit.
+//! Typing a tree as a document, and finding all that does not fit.
 //!
 //! serde stops at the first error. Here the value at fault is taken out and the rest is tried again, until it fits or
 //! nothing is left to take out; so one wrong value does not hide the next.
 
+use serde::de::DeserializeOwned;
+
 use super::diagnostic::{Diagnostic, Severity};
-use super::document::Experiment;
 use super::suggest;
 use super::yaml::typed::{Problem, TypeError, from_tree};
 use super::yaml::{Node, Path, Segment};
@@ -14,10 +15,10 @@ const MOST_ERRORS: usize = 50;
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Typed {
-    /// The experiment, perhaps without what is listed in `left_out`; `None` if too little fits.
-    pub experiment: Option<Experiment>,
-    /// The tree that became that experiment.
+pub struct Typed<T> {
+    /// The document, perhaps without what is listed in `left_out`; `None` if too little fits.
+    pub document: Option<T>,
+    /// The tree that became that document.
     pub tree: Node,
     /// What was taken out because it does not fit: the paths as written.
     pub left_out: Vec<Path>,
@@ -25,14 +26,22 @@ pub struct Typed {
     pub errors: Vec<Diagnostic>,
 }
 
+impl<T> Typed<T> {
+    /// The same with another type of document.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Typed<U> {
+        let Self { document, tree, left_out, errors } = self;
+        Typed { document: document.map(change), tree, left_out, errors }
+    }
+}
+
 /// Types a tree and finds all errors.
-pub fn type_all(tree: &Node) -> Typed {
-    let mut typed = Typed { experiment: None, tree: tree.clone(), left_out: Vec::new(), errors: Vec::new() };
+pub fn type_all<T: DeserializeOwned>(tree: &Node) -> Typed<T> {
+    let mut typed = Typed { document: None, tree: tree.clone(), left_out: Vec::new(), errors: Vec::new() };
     let mut misspelt = Vec::new();
     for _ in 0..MOST_ERRORS {
-        let error = match from_tree::<Experiment>(&typed.tree) {
-            Ok(experiment) => {
-                typed.experiment = Some(experiment);
+        let error = match from_tree::<T>(&typed.tree) {
+            Ok(document) => {
+                typed.document = Some(document);
                 break;
             }
             Err(error) => error,

@@ -3,7 +3,7 @@
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 
 use super::{Problem, TypeError, Typing};
-use crate::experiment::yaml::Entry;
+use crate::document::yaml::Entry;
 
 /// A form with its settings: `network-latency: { … }`.
 pub(super) struct Tagged<'a> {

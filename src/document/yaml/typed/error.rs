@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{self, Unexpected};
 
-use crate::experiment::yaml::{Kind, Node, Path, Place, Scalar, Segment, Value};
+use crate::document::yaml::{Kind, Node, Path, Place, Scalar, Segment, Value};
 
 /// A value that does not fit its type.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,22 +1,24 @@
-//! Reading experiment files: from bytes to checked experiments, or to everything that is wrong with them.
+//! Reading files of documents: from bytes to checked documents, or to everything that is wrong with them.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::check;
 use super::diagnostic::{self, Diagnostic, Severity, Source};
-use super::document::Experiment;
+use super::findings::{Origin, Surroundings};
 use super::set::Setting;
-use super::typing;
-use super::yaml::read;
+use super::suggest;
+use super::typing::Typed;
+use super::yaml::{Node, Scalar, Value, at, read};
+use super::{Document, Kind};
+use crate::experiment::document::Experiment;
 
-/// An experiment, read and checked.
+/// A document, read and checked.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Loaded {
-    /// The experiment, after `--set`.
-    pub experiment: Experiment,
+pub struct Loaded<T = Document> {
+    /// The document, after `--set`.
+    pub document: T,
     /// The file from which it came, as given; `standard input` for `-`.
     pub file: String,
     /// The whole text of that file, as read.
@@ -27,14 +29,35 @@ pub struct Loaded {
     pub sources: Vec<Source>,
 }
 
-impl Loaded {
+impl<T> Loaded<T> {
     /// The warnings with their lines, one after the other.
     pub fn render_warnings(&self, colour: bool) -> String {
         render(&self.warnings, &self.sources, colour)
     }
+
+    /// The same with its document as another type, or as something else than a document.
+    ///
+    /// # Errors
+    /// With what the document is instead.
+    pub fn try_map<U, E>(self, change: impl FnOnce(T) -> Result<U, E>) -> Result<Loaded<U>, E> {
+        let Self { document, file, text, warnings, sources } = self;
+        Ok(Loaded { document: change(document)?, file, text, warnings, sources })
+    }
 }
 
-/// Why a file is no experiment.
+impl Loaded {
+    /// The experiment that it is.
+    ///
+    /// # Errors
+    /// With the document that is none.
+    pub fn experiment(self) -> Result<Loaded<Experiment>, Box<Document>> {
+        self.try_map(|document| match document {
+            Document::Experiment(experiment) => Ok(*experiment),
+        })
+    }
+}
+
+/// Why a file is not usable.
 #[derive(Debug)]
 pub enum LoadError {
     /// It could not be read.
@@ -63,14 +86,19 @@ pub enum LoadError {
 /// With everything that is wrong in the file, as far as it can be told at once.
 pub fn load(path: &Path, set: &[Setting]) -> Result<Vec<Loaded>, LoadError> {
     let (name, text) = read_text(path)?;
-    from_text(&name, &text, set)
+    let folder = if is_stdin(path) { Some(".".into()) } else { Surroundings::folder_of(path) };
+    read_documents(&name, &text, set, folder)
 }
 
-/// As [`load`], from a text with a name.
+/// As [`load`], from a text with a name. The text is in no folder, so it cannot name other files.
 ///
 /// # Errors
 /// As there.
 pub fn from_text(name: &str, text: &str, set: &[Setting]) -> Result<Vec<Loaded>, LoadError> {
+    read_documents(name, text, set, None)
+}
+
+fn read_documents(name: &str, text: &str, set: &[Setting], folder: Option<PathBuf>) -> Result<Vec<Loaded>, LoadError> {
     let mut sources = vec![Source { name: name.into(), text: text.into() }];
     sources.extend(set.iter().map(|setting| Source { name: "--set".into(), text: setting.text().into() }));
     let wrong = |diagnostics: Vec<Diagnostic>, sources: Vec<Source>| {
@@ -95,6 +123,7 @@ pub fn from_text(name: &str, text: &str, set: &[Setting]) -> Result<Vec<Loaded>,
         };
         return wrong(vec![unread(empty)], sources);
     }
+    let file = Surroundings { folder, documents: documents.iter().filter_map(kind_and_name).collect() };
     let mut loaded = Vec::new();
     let mut diagnostics = Vec::new();
     for mut tree in documents {
@@ -102,20 +131,24 @@ pub fn from_text(name: &str, text: &str, set: &[Setting]) -> Result<Vec<Loaded>,
         for (index, setting) in set.iter().enumerate() {
             found.extend(setting.apply(&mut tree, index + 1).err());
         }
-        let typing::Typed { experiment, tree: typed_tree, left_out, errors } = typing::type_all(&tree);
-        found.extend(errors);
-        if let Some(experiment) = &experiment {
-            found.extend(check::check(
-                experiment,
-                &check::Document { tree: &typed_tree, whole: &tree, left_out: &left_out },
-            ));
-        }
+        let document = match kind(&mut tree, &mut found) {
+            Some(kind) => {
+                let Typed { document, tree: typed_tree, left_out, errors } = kind.read(&tree);
+                found.extend(errors);
+                if let Some(document) = &document {
+                    let origin = Origin { tree: &typed_tree, whole: &tree, left_out: &left_out, file: &file };
+                    found.extend(document.check(&origin));
+                }
+                document
+            }
+            None => None,
+        };
         found.sort_by_key(|diagnostic| (diagnostic.place.source, diagnostic.place.start));
         found.dedup();
         let failed = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-        match experiment {
-            Some(experiment) if !failed => loaded.push(Loaded {
-                experiment,
+        match document {
+            Some(document) if !failed => loaded.push(Loaded {
+                document,
                 file: name.into(),
                 text: text.into(),
                 warnings: found,
@@ -125,6 +158,36 @@ pub fn from_text(name: &str, text: &str, set: &[Setting]) -> Result<Vec<Loaded>,
         }
     }
     if diagnostics.is_empty() { Ok(loaded) } else { wrong(diagnostics, sources) }
+}
+
+/// What a document is, as it says itself. One that says nothing is taken for an experiment and told so when it is
+/// typed; one that says something unknown is told so here, and taken for what it probably means, if anything.
+fn kind(tree: &mut Node, found: &mut Vec<Diagnostic>) -> Option<Kind> {
+    let place = tree.place_of(&at!["kind"]);
+    let Some(node) = tree.child_mut(&"kind".into()) else { return Kind::ALL.first().copied() };
+    let Value::Scalar(Scalar { text, .. }) = &mut node.value else { return Kind::ALL.first().copied() };
+    if let Some(kind) = Kind::named(text) {
+        return Some(kind);
+    }
+    let names = Kind::ALL.iter().map(|kind| kind.name());
+    let meant = suggest::nearest(text, names.clone());
+    found.push(Diagnostic {
+        severity: Severity::Error,
+        path: "kind".into(),
+        message: format!("`{text}` is no kind of document"),
+        hint: Some(suggest::hint(text, names)),
+        place,
+    });
+    *text = meant?.to_owned();
+    meant.and_then(Kind::named)
+}
+
+fn kind_and_name(tree: &Node) -> Option<(Kind, String)> {
+    let text = |path| match &tree.at(&path)?.value {
+        Value::Scalar(scalar) => Some(scalar.text.as_str()),
+        _ => None,
+    };
+    Some((Kind::named(text(at!["kind"])?)?, text(at!["metadata", "name"])?.to_owned()))
 }
 
 /// A path as it is named in messages.
@@ -154,7 +217,7 @@ fn read_text(path: &Path) -> Result<(String, String), LoadError> {
     };
     if let Err(error) = done {
         let hint = match error.kind() {
-            io::ErrorKind::NotFound => "give the path of an experiment file, or `-` for standard input",
+            io::ErrorKind::NotFound => "give the path of a file with documents, or `-` for standard input",
             io::ErrorKind::IsADirectory => "give the files in it: `faultline check DIR/*.yaml`",
             io::ErrorKind::PermissionDenied => "give yourself the right to read it, or pipe it in with `-`",
             _ => "",
@@ -163,7 +226,7 @@ fn read_text(path: &Path) -> Result<(String, String), LoadError> {
     }
     if bytes.len() > read::LONGEST {
         let error = io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB");
-        return Err(unreadable(error, "an experiment is a short document; is this the right file?"));
+        return Err(unreadable(error, "documents are short; is this the right file?"));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

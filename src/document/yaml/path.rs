@@ -36,7 +36,7 @@ pub struct Path(Vec<Segment>);
 /// A path of keys and indices: `at!["spec", "method", 1, "inject"]`.
 macro_rules! at {
     ($($segment:expr),* $(,)?) => {
-        $crate::experiment::yaml::Path::from(vec![$($crate::experiment::yaml::Segment::from($segment)),*])
+        $crate::document::yaml::Path::from(vec![$($crate::document::yaml::Segment::from($segment)),*])
     };
 }
 pub(crate) use at;

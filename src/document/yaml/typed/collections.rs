@@ -3,7 +3,7 @@
 use serde::de::{self, DeserializeSeed, IntoDeserializer};
 
 use super::{TypeError, Typing};
-use crate::experiment::yaml::{Entry, Node};
+use crate::document::yaml::{Entry, Node};
 
 /// A list, item by item.
 pub(super) struct Items<'a> {
