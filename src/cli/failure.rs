@@ -19,6 +19,7 @@ use crate::report::ReportError;
 use crate::report::runs::RunsError;
 use crate::services::ServiceError;
 use crate::targets::TargetError;
+use faultline_agent::target::TargetError as HostTargetError;
 
 /// The document or the command line is wrong.
 pub const USAGE: u8 = 2;
@@ -119,6 +120,9 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
         return of(code, error.hint().as_deref().unwrap_or_default());
     }
     if let Some(error) = error.downcast_ref::<TargetError>() {
+        return of(PRECONDITION, error.hint());
+    }
+    if let Some(error) = error.downcast_ref::<HostTargetError>() {
         return of(PRECONDITION, error.hint());
     }
     if let Some(error) = error.downcast_ref::<StateError>() {

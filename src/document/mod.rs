@@ -10,7 +10,7 @@ pub mod load;
 mod metadata;
 pub mod schema;
 pub mod set;
-pub mod suggest;
+pub use faultline_agent::suggest;
 pub mod typing;
 pub mod yaml;
 

@@ -4,80 +4,48 @@
 
 pub mod local;
 
-use std::time::Duration;
+use std::future::Future;
+use std::pin::Pin;
 
-use faultline_agent::facts::Facts;
-use faultline_agent::fault::{AnyFault, PlanError, Scope};
 use faultline_agent::halt::Halt;
-use faultline_agent::identity::{FaultId, ProcessIdentity};
-use faultline_agent::plan::{Evidence, Plan};
-use faultline_agent::units::TimeSpan;
+use faultline_agent::identity::FaultId;
+pub use faultline_agent::node::{
+    FaultRequest, Injected, NotInjected, NotPlanned, Planned, ReadRequest, Undone, UndoneStep,
+};
+use faultline_agent::plan::Evidence;
+use faultline_agent::signals::HostReading;
 
-use crate::run::journal::UndoneStep;
+/// What an agent will answer. It may take as long as the kernel needs, which is milliseconds, up to the speed of the disk
+/// for a speed-limited fill, and up to the patience of a request when the host is out of reach.
+pub type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What an undo found and did.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Undone {
-    /// One line a step.
-    pub steps: Vec<UndoneStep>,
-    /// Whether the host was seen to be as before.
-    pub verified: bool,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// An injection that failed: why, and what was taken back of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NotInjected {
-    /// Why, with the way on.
-    pub reason: String,
-    /// Whether it is certain that nothing is left of it.
-    pub verified: bool,
-}
-
-/// One host's agent. Calls block for as long as the kernel needs, which is milliseconds, and up to the speed of the
-/// disk for a speed-limited fill.
-pub trait Agent: Send + Sync {
-    /// The host, to be read.
-    fn facts(&self) -> &dyn Facts;
-
-    /// Spares these processes, beside the agent's own, whatever a target says; replaces what was spared before.
-    fn protect(&self, processes: Vec<ProcessIdentity>);
+/// One host's agent.
+pub trait Agent: Send + Sync + std::fmt::Debug {
+    /// The host's name.
+    fn host(&self) -> &str;
 
     /// A new fault's name.
     fn new_id(&self) -> FaultId;
 
     /// What a fault would do.
-    ///
-    /// # Errors
-    /// If the parameters, the target, the host or the rules of safety forbid it.
-    fn plan(&self, fault: &AnyFault, request: &PlanRequest<'_>) -> Result<Plan, PlanError>;
+    fn plan(&self, request: FaultRequest) -> Answer<Result<Planned, NotPlanned>>;
 
-    /// Whether the host's own policy allows a plan.
-    ///
-    /// # Errors
-    /// The reason, if it does not.
-    fn permits(&self, plan: &Plan, lasts: TimeSpan) -> Result<(), String>;
+    /// Puts a fault in place, planned as things are then. The same request again does nothing.
+    fn inject(&self, request: FaultRequest) -> Answer<Result<Injected, NotInjected>>;
 
-    /// Puts a fault in place, for at most so long.
-    ///
-    /// # Errors
-    /// If it is refused or a step fails; everything was taken back then, as far as the error says.
-    fn inject(&self, plan: Plan, lasts: TimeSpan) -> Result<Duration, NotInjected>;
+    /// What a fault in place was measured to do so far, or why that cannot be told.
+    fn evidence(&self, fault: FaultId) -> Answer<Result<Evidence, String>>;
 
-    /// What a fault in place was measured to do so far.
-    ///
-    /// # Errors
-    /// If the fault is not there or the kernel cannot be asked.
-    fn evidence(&self, fault: &FaultId) -> Result<Evidence, String>;
+    /// Undoes a fault. What could not be undone, or not be verified, is in the answer.
+    fn undo(&self, fault: FaultId) -> Answer<Undone>;
 
-    /// Undoes a fault. Never fails: what could not be undone is in the answer.
-    fn undo(&self, fault: &FaultId) -> Undone;
+    /// Reads the kernel for a `host` signal, or says why that is missing.
+    fn read(&self, request: ReadRequest) -> Answer<Result<HostReading, String>>;
 
-    /// Shows that the run is alive; without it for long, the guard undoes everything.
+    /// Shows that the run is alive, where nobody else does.
     fn heartbeat(&self);
 
-    /// Why the run must end at once, if it must: the guard died, or somebody halted this host.
+    /// Why the run must end at once, if it must.
     fn must_stop(&self) -> Option<MustStop>;
 }
 
@@ -86,19 +54,17 @@ pub trait Agent: Send + Sync {
 pub enum MustStop {
     /// The host was halted, for this reason.
     Halted(Halt),
-    /// The guard is gone: nobody would undo if this process died now.
+    /// The guard is gone: nobody would undo if the agent died now.
     GuardLost,
+    /// Nothing was heard of the host for so long that it has undone everything by itself, for this reason.
+    Vanished(String),
 }
 
-/// What an agent needs to plan.
-#[derive(Debug)]
-pub struct PlanRequest<'a> {
-    /// The fault's name.
-    pub id: &'a FaultId,
-    /// Where it acts.
-    pub scope: &'a Scope,
-    /// The seed of all its chance.
-    pub seed: u64,
-    /// How long it will last.
-    pub lasts: TimeSpan,
+impl From<faultline_agent::node::MustStop> for MustStop {
+    fn from(why: faultline_agent::node::MustStop) -> Self {
+        match why {
+            faultline_agent::node::MustStop::Halted(halt) => Self::Halted(halt),
+            faultline_agent::node::MustStop::GuardLost => Self::GuardLost,
+        }
+    }
 }

@@ -6,7 +6,7 @@ use faultline_agent::identity::FaultId;
 use faultline_agent::plan::Bite;
 
 use crate::experiment::document::Experiment;
-use crate::run::journal::{Entry, Event, RunState};
+use crate::run::journal::{Entry, Event, RunState, met};
 
 use super::error::JudgeError;
 use super::judge::Judge;
@@ -58,8 +58,8 @@ impl RunFacts {
                     facts.steady_before |= *state == RunState::Injecting;
                     last_reason = because.clone().or(last_reason);
                 }
-                Event::Planned { target, plan } => {
-                    let name = format!("{} on {target}", plan.fault);
+                Event::Planned { target, host, plan } => {
+                    let name = format!("{} on {}", plan.fault, met(target, host.as_deref()));
                     let order = faults.len();
                     let planned = FaultFacts { name, injection: Injection::NotReached };
                     faults.entry(plan.id.clone()).or_insert((order, planned));

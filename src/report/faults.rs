@@ -4,7 +4,7 @@ use faultline_agent::plan::{Evidence, Plan};
 
 use super::assemble::Collected;
 use super::model::{DoseRow, FaultProgress, FaultReport, StepReport};
-use crate::run::journal::{Entry, Event, RunState, UndoneStep};
+use crate::run::journal::{Entry, Event, RunState, UndoneStep, met};
 
 /// The report of each fault that was planned, in the order of the plans.
 pub(super) fn reports(run: &Collected) -> Vec<FaultReport> {
@@ -13,13 +13,13 @@ pub(super) fn reports(run: &Collected) -> Vec<FaultReport> {
 
 fn report(run: &Collected, entries: &[&Entry]) -> Option<FaultReport> {
     let (target, plan) = entries.iter().find_map(|entry| match &entry.event {
-        Event::Planned { target, plan } => Some((target, plan.as_ref())),
+        Event::Planned { target, host, plan } => Some((met(target, host.as_deref()), plan.as_ref())),
         _ => None,
     })?;
     let mut fault = FaultReport {
         id: plan.id.clone(),
         fault: plan.fault.clone(),
-        target: target.clone(),
+        target,
         progress: FaultProgress::Planned,
         failure: None,
         injected_at: None,

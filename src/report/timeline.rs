@@ -6,7 +6,7 @@ use faultline_agent::plan::Bite;
 use super::model::{Moment, MomentKind};
 use super::notation;
 use crate::hypothesis::verdict::{ObjectiveVerdict, Verdict};
-use crate::run::journal::{Entry, Event, RunState};
+use crate::run::journal::{Entry, Event, RunState, met};
 
 /// Everything that happened but the samples, in order. Evidence is told of when it changes.
 pub(super) fn moments(entries: &[Entry]) -> Vec<Moment> {
@@ -54,7 +54,8 @@ impl Words {
             }
             Event::Service { name, change } => (MomentKind::Service, format!("service {name}: {change}")),
             Event::Sample(_) => return None,
-            Event::Planned { target, plan } => {
+            Event::Planned { target, host, plan } => {
+                let target = met(target, host.as_deref());
                 self.faults.push((plan.id.clone(), plan.fault.clone(), None));
                 let steps = plan.steps.len();
                 let plural = if steps == 1 { "" } else { "s" };

@@ -5,9 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use faultline_agent::identity::FaultId;
+pub use faultline_agent::node::UndoneStep;
 use faultline_agent::plan::{Evidence, Plan};
 
-use crate::experiment::document::Experiment;
+use crate::experiment::document::{Experiment, WHOLE_HOST};
 use crate::hypothesis::verdict::{ObjectiveVerdict, RunVerdict};
 use crate::signals::sample::Sample;
 
@@ -70,6 +71,9 @@ pub enum Event {
     Planned {
         /// The name of the target in the document, or `host`.
         target: String,
+        /// The host on which it acts; nothing for the host of the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
         /// The plan.
         plan: Box<Plan>,
     },
@@ -139,6 +143,15 @@ pub enum Event {
     },
 }
 
+/// What a fault meets, in words: the target by its name in the document, and the host where there are several.
+pub fn met(target: &str, host: Option<&str>) -> String {
+    match host {
+        None => target.to_owned(),
+        Some(host) if target == WHOLE_HOST => host.to_owned(),
+        Some(host) => format!("{target} of {host}"),
+    }
+}
+
 /// How a run began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -157,16 +170,4 @@ pub struct Started {
     pub experiment: Experiment,
     /// The file that it came from.
     pub file: String,
-}
-
-/// One step, undone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct UndoneStep {
-    /// What undo does.
-    pub step: String,
-    /// How it ended: `undone`, `was absent`, `left: somebody changed it`, or the error.
-    pub outcome: String,
-    /// Whether it is certain that nothing is left of it.
-    pub clean: bool,
 }

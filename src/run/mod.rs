@@ -10,17 +10,19 @@ pub mod record;
 pub mod stop;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use faultline_agent::identity::NetworkNamespace;
 use faultline_agent::kernel::{KernelError, namespace};
 use faultline_agent::state::StateFolder;
 
 use crate::experiment::document::Experiment;
+use crate::fleet::Agent;
 use crate::hypothesis::verdict::RunVerdict;
 use folder::{FolderError, JournalWriter, RunFolder};
 use journal::Entry;
 use record::{Record, Watcher};
-use stop::StopSignals;
+use stop::{StopOrders, StopSignals};
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -85,18 +87,54 @@ impl RunError {
     }
 }
 
-/// Runs an experiment to its verdict.
+/// Where the faults of a run act.
+#[derive(Debug)]
+pub enum Placement {
+    /// On this host, by an agent in this process, in this network.
+    Here(NetworkNamespace),
+    /// On hosts of a fleet: for each injection of the method, in the order of the document, the agents chosen.
+    Fleet(Vec<Vec<Arc<dyn Agent>>>),
+}
+
+/// A run on a fleet.
+#[derive(Debug)]
+pub struct FleetRun {
+    /// Its id.
+    pub run: String,
+    /// For each injection of the method, in the order of the document, the agents chosen.
+    pub agents: Vec<Vec<Arc<dyn Agent>>>,
+    /// Whoever may end it.
+    pub orders: tokio::sync::mpsc::UnboundedReceiver<crate::experiment::machine::Stop>,
+}
+
+/// Runs an experiment on this host to its verdict. Signals to this process end it.
 ///
 /// # Errors
 /// [`RunError`] if it could not begin.
 pub fn execute(request: &RunRequest, watcher: &mut dyn Watcher) -> Result<Outcome, RunError> {
-    let run = new_run_id();
+    in_a_thread(request, new_run_id(), None, watcher)
+}
+
+/// Runs an experiment on a fleet to its verdict.
+///
+/// # Errors
+/// [`RunError`] if it could not begin.
+pub fn execute_on_fleet(request: &RunRequest, fleet: FleetRun, watcher: &mut dyn Watcher) -> Result<Outcome, RunError> {
+    in_a_thread(request, fleet.run.clone(), Some(fleet), watcher)
+}
+
+fn in_a_thread(
+    request: &RunRequest,
+    run: String,
+    fleet: Option<FleetRun>,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome, RunError> {
     let runs = request.out.clone().unwrap_or_else(|| request.state.runs());
     let folder = RunFolder::create(&runs, &run, &request.text)?;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("run".into())
-            .spawn_scoped(scope, || in_its_thread(request, run, folder, watcher))
+            .spawn_scoped(scope, || in_its_thread(request, run, folder, fleet, watcher))
             .map_err(RunError::Threads)?;
         thread.join().unwrap_or(Err(RunError::Panicked))
     })
@@ -106,9 +144,10 @@ fn in_its_thread(
     request: &RunRequest,
     run: String,
     folder: RunFolder,
+    fleet: Option<FleetRun>,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, RunError> {
-    let namespace = if request.experiment.spec.has_private_network() {
+    let namespace = if fleet.is_none() && request.experiment.spec.has_private_network() {
         namespace::enter_private().map_err(RunError::Network)?
     } else {
         NetworkNamespace::Own
@@ -119,18 +158,22 @@ fn in_its_thread(
         .build()
         .map_err(RunError::Threads)?;
     // Before anything is written or started: from here on no signal ends the process half-way.
-    let stops = {
-        let _inside = runtime.enter();
-        StopSignals::listen().map_err(RunError::Threads)?
+    let (placement, stops) = match fleet {
+        Some(fleet) => (Placement::Fleet(fleet.agents), StopOrders::Controller(fleet.orders)),
+        None => {
+            let _inside = runtime.enter();
+            let signals = StopSignals::listen().map_err(RunError::Threads)?;
+            (Placement::Here(namespace), StopOrders::Signals(signals))
+        }
     };
     let mut record = Record::new(JournalWriter::create(&folder)?, watcher);
-    let (verdict, because) = runtime.block_on(drive::drive(request, &run, &folder, namespace, &mut record, stops));
+    let (verdict, because) = runtime.block_on(drive::drive(request, &run, &folder, placement, &mut record, stops));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     Ok(Outcome { run, folder, verdict, because, entries: record.into_entries() })
 }
 
 /// `20261121T074455-3fa9c1`: sorts by time, and two runs of one second do not meet.
-fn new_run_id() -> String {
+pub fn new_run_id() -> String {
     let now = jiff::Zoned::now();
     format!("{}-{:06x}", now.strftime("%Y%m%dT%H%M%S"), crate::targets::draw_seed() & 0xff_ffff)
 }

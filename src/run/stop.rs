@@ -1,4 +1,5 @@
-//! Signals that end a run: Ctrl-C, a termination, a closed terminal.
+//! What ends a run from outside: signals to its process (Ctrl-C, a termination, a closed terminal), or orders of a
+//! controller.
 //!
 //! The first asks the run to undo and end. None ends the process by itself: a process that dies before it has undone
 //! would leave that to its guard.
@@ -6,6 +7,9 @@
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::experiment::machine::Stop;
 
 /// Waits for any of the signals by which people and supervisors end a program.
 #[derive(Debug)]
@@ -40,5 +44,27 @@ impl StopSignals {
             std::task::Poll::Pending
         })
         .await
+    }
+}
+
+/// Whoever may end a run from outside.
+#[derive(Debug)]
+pub enum StopOrders {
+    /// Signals to this process.
+    Signals(StopSignals),
+    /// A controller.
+    Controller(UnboundedReceiver<Stop>),
+}
+
+impl StopOrders {
+    /// The next order.
+    pub async fn next(&mut self) -> Stop {
+        match self {
+            Self::Signals(signals) => Stop::Interrupted(format!("interrupted by {}", signals.next().await)),
+            Self::Controller(orders) => match orders.recv().await {
+                Some(stop) => stop,
+                None => std::future::pending().await,
+            },
+        }
     }
 }

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use faultline_agent::identity::ProcessIdentity;
+use faultline_agent::target::service_mark;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -44,11 +45,6 @@ pub struct ServiceContext {
     pub program: PathBuf,
     /// Who is told what becomes of them.
     pub events: UnboundedSender<ServiceEvent>,
-}
-
-/// The variable, as `NAME=value`, that every process of a service of a run finds in its environment.
-pub fn mark(run: &str, service: &str) -> String {
-    format!("FAULTLINE_SERVICE={run}/{service}")
 }
 
 /// What became of a service.
@@ -132,7 +128,8 @@ impl Services {
             .map_err(|source| ServiceError::Folder { name: name.into(), path: log.clone(), source })?;
         let mut environment = service.environment.clone();
         // Never the document's own: faults know the processes of a service again by it.
-        environment.extend(mark(&context.run, name).split_once('=').map(|(key, mark)| (key.into(), mark.into())));
+        environment
+            .extend(service_mark(&context.run, name).split_once('=').map(|(key, mark)| (key.into(), mark.into())));
         environment.entry("FAULTLINE_RUN".into()).or_insert_with(|| context.run.clone());
         environment.entry("FAULTLINE_SCRATCH".into()).or_insert_with(|| scratch.display().to_string());
         let (handle, stop) = (Arc::new(Mutex::new(Handle::default())), CancellationToken::new());

@@ -23,6 +23,14 @@ impl Engine {
     /// If the host is halted, its policy forbids it, the guard is dead, the record cannot be written (nothing is
     /// touched then), or a step fails.
     pub fn inject(&self, plan: Plan, lasts: TimeSpan) -> Result<Injected, InjectError> {
+        self.inject_for(None, plan, lasts)
+    }
+
+    /// The same for a run, which its record then names instead of the engine's own.
+    ///
+    /// # Errors
+    /// As [`Engine::inject`].
+    pub fn inject_for(&self, run: Option<&str>, plan: Plan, lasts: TimeSpan) -> Result<Injected, InjectError> {
         let began = Instant::now();
         if let Some(halt) = halt::read(&self.state) {
             return Err(InjectError::Halted(halt));
@@ -41,7 +49,7 @@ impl Engine {
             return Err(exists());
         }
         let record = Record {
-            run: self.run.clone(),
+            run: run.map(str::to_owned).or_else(|| self.run.clone()),
             boot_id: self.boot_id.clone(),
             worker: self.own,
             guard: self.guard(),

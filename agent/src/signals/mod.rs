@@ -15,6 +15,7 @@ use crate::identity::ProcessIdentity;
 use cpu::Cpu;
 use network::Traffic;
 use pressure::Pressure;
+use serde::{Deserialize, Serialize};
 use sockets::Connections;
 
 /// What is read.
@@ -29,7 +30,8 @@ pub enum HostSubject {
 }
 
 /// One reading. Shares are from 0 to 1 and cover the time since the reading before.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostReading {
     /// Time in which the processors worked: of all of them, or of a cgroup's quota where it has one.
     pub cpu: Option<f64>,

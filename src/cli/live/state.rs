@@ -9,7 +9,7 @@ use crate::experiment::document::{Experiment, Inject, Objective};
 use crate::hypothesis::verdict::RunVerdict;
 use crate::report::MomentKind;
 use crate::report::series::{self, Sums};
-use crate::run::journal::{Entry, Event, RunState};
+use crate::run::journal::{Entry, Event, RunState, met};
 use crate::signals::sample::Sample;
 
 /// How many bins of a signal are kept: as many as a sparkline can be wide.
@@ -125,13 +125,13 @@ impl State {
                     self.steady_at.get_or_insert(entry.at);
                 }
             }
-            Event::Planned { target, plan } => {
+            Event::Planned { target, host, plan } => {
                 let awaited = self.awaited.iter().position(|(name, _)| *name == plan.fault);
                 let lasts = awaited.map(|index| self.awaited.remove(index).1);
                 self.faults.push(FaultState {
                     id: plan.id.clone(),
                     name: plan.fault.clone(),
-                    target: target.clone(),
+                    target: met(target, host.as_deref()),
                     lasts,
                     injected: None,
                     undone: None,

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::thread;
 
@@ -10,13 +9,14 @@ use faultline_agent::kernel::{namespace, user_namespace};
 use faultline_agent::plan::{Plan, UndoClass};
 use faultline_agent::policy::Policy;
 use faultline_agent::state::StateFolder;
+use faultline_agent::target::{Ground, Resolved, TargetContext, TargetError as HostTargetError, resolve};
 use faultline_agent::units::TimeSpan;
 
 use super::{ExperimentPlan, FaultPlan, PlanOutcome, StepPlan};
 use crate::cli::failure;
 use crate::document::load::Loaded;
 use crate::experiment::document::{Experiment, Inject, MethodStep, ServiceNetwork, Spec, Target};
-use crate::targets::{Resolved, TargetContext, TargetError, draw_seed, resolve, seed_of_fault};
+use crate::targets::{TargetError, draw_seed, on_this_host, seed_of_fault};
 
 /// The plan of one experiment.
 pub(super) fn plan(loaded: &Loaded<Experiment>, seed: Option<u64>, state: &Path) -> anyhow::Result<ExperimentPlan> {
@@ -112,13 +112,19 @@ impl Host {
 
     fn resolve(&self, inject: &Inject, spec: &Spec, namespace: &NetworkNamespace, number: usize) -> PlanOutcome {
         let seed = seed_of_fault(self.seed, number);
-        let context = TargetContext { facts: &self.facts, namespace, seed, run: "the-run", services: &BTreeMap::new() };
-        let planned = resolve(spec.target_name(inject), spec.target(inject), &context)
+        let ground = Ground { run: "the-run".into(), namespace: namespace.clone(), ..Ground::default() };
+        let context = TargetContext { facts: &self.facts, ground: &ground, seed };
+        let name = spec.target_name(inject);
+        let target = spec.target(inject).map(|target| on_this_host(name, target)).transpose();
+        let planned = target
+            .and_then(|target| Ok(resolve(name, target.as_ref(), &context)?))
             .map_err(Refused::Target)
             .and_then(|resolved| self.plan(inject, resolved, seed, number));
         match planned {
             Ok((targets, plan)) => PlanOutcome::Resolved { targets, plan: Box::new(plan) },
-            Err(Refused::Target(TargetError::NoMatch { message, .. })) if !spec.services.is_empty() => {
+            Err(Refused::Target(TargetError::OnHost(HostTargetError::NoMatch { message, .. })))
+                if !spec.services.is_empty() =>
+            {
                 let because = format!("{message}; it is looked up again once the services are up");
                 PlanOutcome::AtTheRun { because }
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::experiment::document::{Inject, MethodStep, Spec};
 
-/// The number of a fault in the method, in the order of the document, from 0.
+/// The number of a fault in the method, in the order of the document and of the hosts of each injection, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FaultNumber(pub usize);
 
@@ -27,11 +27,18 @@ pub struct Method {
 impl Method {
     /// The method of a document. Neighbouring observations become one.
     pub fn of(spec: &Spec) -> Self {
+        Self::spread(spec, &vec![1; spec.injections().count()])
+    }
+
+    /// The same over several hosts: `hosts` says on how many each injection acts, in the order of the document. An injection
+    /// is one fault on each of its hosts.
+    pub fn spread(spec: &Spec, hosts: &[usize]) -> Self {
         let mut stages: Vec<Stage> = Vec::new();
-        let mut next = 0;
-        let mut number = |inject: &Inject| {
-            next += 1;
-            (FaultNumber(next - 1), inject.lasts.duration())
+        let (mut next, mut hosts) = (0, hosts.iter());
+        let mut numbers = |inject: &Inject| {
+            let first = next;
+            next += hosts.next().copied().unwrap_or(1);
+            (first..next).map(|number| (FaultNumber(number), inject.lasts.duration())).collect::<Vec<_>>()
         };
         for step in &spec.method {
             match (step, stages.last_mut()) {
@@ -39,7 +46,7 @@ impl Method {
                     *so_far = so_far.saturating_add(more.duration());
                 }
                 (MethodStep::Observe(lasts), _) => stages.push(Stage::Observe(lasts.duration())),
-                (step, _) => stages.push(Stage::Inject(step.injections().iter().map(&mut number).collect())),
+                (step, _) => stages.push(Stage::Inject(step.injections().iter().flat_map(&mut numbers).collect())),
             }
         }
         Self { stages, recovery: spec.recovery.within.duration() }

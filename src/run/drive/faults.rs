@@ -1,117 +1,79 @@
-//! Faults of a run: planning them, and asking the agent to inject, measure and undo them without waiting for it.
+//! Faults of a run: asking agents to plan, inject, measure and undo them, without waiting for their answers.
 
 use std::sync::Arc;
 
-use faultline_agent::fault::{AnyFault, PlanError};
-use faultline_agent::identity::{FaultId, ProcessIdentity};
+use faultline_agent::fault::AnyFault;
+use faultline_agent::identity::FaultId;
 use faultline_agent::plan::{Bite, Evidence, Plan};
+use faultline_agent::target::HostTarget;
 use faultline_agent::units::TimeSpan;
 
 use super::{Drive, Happening, Reply};
-use crate::experiment::document::Target;
 use crate::experiment::machine::{Event, FaultNumber};
-use crate::fleet::{Agent, NotInjected, PlanRequest};
-use crate::targets::{TargetContext, TargetError, resolve};
+use crate::fleet::{Agent, FaultRequest};
 
-/// One injection of the method.
+/// One fault of the run: an injection of the method, on one host.
 #[derive(Debug, Clone)]
 pub(super) struct FaultRun {
     pub(super) id: FaultId,
+    pub(super) agent: Arc<dyn Agent>,
+    /// The host's name; nothing for the host of the run.
+    pub(super) host: Option<String>,
     pub(super) fault: AnyFault,
     /// The target's name in the document, or `host`.
     pub(super) target_name: String,
-    pub(super) target: Option<Target>,
+    pub(super) target: Option<HostTarget>,
     pub(super) lasts: TimeSpan,
     pub(super) seed: u64,
     pub(super) plan: Option<Plan>,
     pub(super) measuring: bool,
 }
 
-/// Why an injection cannot be planned.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotPlanned {
-    /// Its target.
-    #[error("target `{name}`: {error}")]
-    Target { name: String, error: TargetError },
-    /// Its fault.
-    #[error("{fault}: {error}")]
-    Fault { fault: &'static str, error: PlanError },
-}
-
-impl NotPlanned {
-    /// Message and hint in one text.
-    pub(super) fn told(&self) -> String {
-        let hint = match self {
-            Self::Target { error, .. } => error.hint(),
-            Self::Fault { error, .. } => error.hint(),
-        };
-        if hint.is_empty() { self.to_string() } else { format!("{self} (hint: {hint})") }
+impl FaultRun {
+    /// What the agent is asked for.
+    pub(super) fn request(&self, run: &str) -> FaultRequest {
+        FaultRequest {
+            id: self.id.clone(),
+            run: run.to_owned(),
+            fault: self.fault.clone(),
+            target_name: self.target_name.clone(),
+            target: self.target.clone(),
+            lasts: self.lasts,
+            seed: self.seed,
+        }
     }
 
-    /// Whether the host cannot do it, rather than must not or need not.
-    pub(super) fn is_unsupported(&self) -> bool {
-        matches!(self, Self::Fault { error: PlanError::Unsupported { .. }, .. })
+    /// A sentence of an agent, with the host that it is about.
+    pub(super) fn of_host(&self, sentence: String) -> String {
+        match &self.host {
+            Some(host) => format!("{host}: {sentence}"),
+            None => sentence,
+        }
     }
-}
-
-/// What planning needs beside the fault, cut loose from the run so that it can go to a thread.
-#[derive(Debug, Clone)]
-pub(super) struct Ground {
-    pub(super) run: String,
-    pub(super) namespace: faultline_agent::identity::NetworkNamespace,
-    pub(super) services: std::collections::BTreeMap<String, Vec<ProcessIdentity>>,
-}
-
-/// Resolves the target of an injection as things are now, and plans it.
-pub(super) fn plan(agent: &dyn Agent, fault: &FaultRun, ground: &Ground) -> Result<Plan, NotPlanned> {
-    let context = TargetContext {
-        facts: agent.facts(),
-        namespace: &ground.namespace,
-        seed: fault.seed,
-        run: &ground.run,
-        services: &ground.services,
-    };
-    let resolved = resolve(&fault.target_name, fault.target.as_ref(), &context)
-        .map_err(|error| NotPlanned::Target { name: fault.target_name.clone(), error })?;
-    let request = PlanRequest { id: &fault.id, scope: &resolved.scope, seed: fault.seed, lasts: fault.lasts };
-    agent.plan(&fault.fault, &request).map_err(|error| NotPlanned::Fault { fault: fault.fault.name(), error })
 }
 
 impl Drive<'_, '_> {
-    pub(super) fn ground(&self) -> Ground {
-        let services = self.services.as_ref().map(crate::services::Services::processes).unwrap_or_default();
-        self.agent.protect(self.services.as_ref().map(crate::services::Services::keepers).unwrap_or_default());
-        Ground { run: self.run.clone(), namespace: self.namespace.clone(), services }
-    }
-
     pub(super) fn inject(&mut self, number: FaultNumber) {
-        let Some(fault) = self.faults.get(number.0).cloned() else { return };
-        let (agent, ground, replies) = (Arc::clone(&self.agent), self.ground(), self.replies.clone());
-        tokio::task::spawn_blocking(move || {
-            let reply = match plan(agent.as_ref(), &fault, &ground) {
-                Ok(plan) => {
-                    let _ = replies.send(Reply::Planned { fault: number, plan: Box::new(plan.clone()) });
-                    match agent.inject(plan, fault.lasts) {
-                        Ok(took) => Reply::Injected { fault: number, took },
-                        Err(why) => Reply::NotInjected { fault: number, why },
-                    }
-                }
-                Err(error) => {
-                    let why = NotInjected { reason: error.told(), verified: true };
-                    Reply::NotInjected { fault: number, why }
-                }
+        self.refresh_services();
+        let Some(fault) = self.faults.get(number.0) else { return };
+        let injecting = fault.agent.inject(fault.request(&self.run));
+        let replies = self.replies.clone();
+        // The run listens until every fault has answered.
+        tokio::spawn(async move {
+            let reply = match injecting.await {
+                Ok(injected) => Reply::Injected { fault: number, injected: Box::new(injected) },
+                Err(why) => Reply::NotInjected { fault: number, why },
             };
-            // The run listens until every fault has answered.
             let _ = replies.send(reply);
         });
     }
 
     pub(super) fn undo(&mut self, number: FaultNumber) {
         let Some(fault) = self.faults.get(number.0) else { return };
-        let (agent, replies, id) = (Arc::clone(&self.agent), self.replies.clone(), fault.id.clone());
-        tokio::task::spawn_blocking(move || {
-            let evidence = agent.evidence(&id).ok();
-            let undone = agent.undo(&id);
+        let (agent, replies, id) = (Arc::clone(&fault.agent), self.replies.clone(), fault.id.clone());
+        tokio::spawn(async move {
+            let evidence = agent.evidence(id.clone()).await.ok();
+            let undone = agent.undo(id).await;
             let _ = replies.send(Reply::Undone { fault: number, evidence, undone });
         });
     }
@@ -119,28 +81,28 @@ impl Drive<'_, '_> {
     pub(super) fn measure(&mut self, number: FaultNumber) {
         let Some(fault) = self.faults.get_mut(number.0).filter(|fault| !fault.measuring) else { return };
         fault.measuring = true;
-        let (agent, replies, id) = (Arc::clone(&self.agent), self.replies.clone(), fault.id.clone());
-        tokio::task::spawn_blocking(move || {
-            let _ = replies.send(Reply::Measured { fault: number, evidence: agent.evidence(&id) });
+        let (measuring, replies) = (fault.agent.evidence(fault.id.clone()), self.replies.clone());
+        tokio::spawn(async move {
+            let _ = replies.send(Reply::Measured { fault: number, evidence: measuring.await });
         });
     }
 
     pub(super) fn reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Planned { fault, plan } => self.planned(fault, *plan),
-            Reply::Injected { fault, took } => {
+            Reply::Injected { fault, injected } => {
+                self.planned(fault, injected.plan);
                 let id = self.id(fault);
-                self.note(Happening::Injected { fault: id, took: took.as_secs_f64() });
+                self.note(Happening::Injected { fault: id, took: injected.took.as_secs_f64() });
                 self.event(Event::Injected(fault));
             }
             Reply::NotInjected { fault, why } => {
                 let id = self.id(fault);
-                self.note(Happening::InjectionFailed { fault: id, reason: why.reason.clone() });
+                let reason = self.faults.get(fault.0).map_or(why.reason.clone(), |run| run.of_host(why.reason.clone()));
+                self.note(Happening::InjectionFailed { fault: id.clone(), reason: reason.clone() });
                 if !why.verified {
-                    let id = self.id(fault);
                     self.note(Happening::Undone { fault: id, steps: Vec::new(), verified: false, took: 0.0 });
                 }
-                self.event(Event::InjectionFailed { fault, reason: why.reason, verified: why.verified });
+                self.event(Event::InjectionFailed { fault, reason, verified: why.verified });
             }
             Reply::Measured { fault, evidence } => self.measured(fault, evidence),
             Reply::Undone { fault, evidence, undone } => {
@@ -163,9 +125,9 @@ impl Drive<'_, '_> {
     pub(super) fn planned(&mut self, number: FaultNumber, plan: Plan) {
         let Some(fault) = self.faults.get_mut(number.0) else { return };
         if fault.plan.as_ref() != Some(&plan) {
-            let target = fault.target_name.clone();
+            let (target, host) = (fault.target_name.clone(), fault.host.clone());
             fault.plan = Some(plan.clone());
-            self.note(Happening::Planned { target, plan: Box::new(plan) });
+            self.note(Happening::Planned { target, host, plan: Box::new(plan) });
         }
     }
 
@@ -180,9 +142,9 @@ impl Drive<'_, '_> {
             Ok(evidence) => {
                 let bite = evidence.bite.clone();
                 self.note_evidence(number, &evidence, false);
-                if let Bite::No(reason) = bite {
-                    let name = self.faults.get(number.0).map_or("", |fault| fault.fault.name());
-                    self.event(Event::NoEffect { fault: number, reason: format!("{name} has no effect: {reason}") });
+                if let (Bite::No(reason), Some(fault)) = (bite, self.faults.get(number.0)) {
+                    let reason = fault.of_host(format!("{} has no effect: {reason}", fault.fault.name()));
+                    self.event(Event::NoEffect { fault: number, reason });
                 }
             }
             Err(error) => tracing::warn!(fault = %self.id(number), error, "the fault could not be measured"),

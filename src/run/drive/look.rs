@@ -14,7 +14,9 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 impl Drive<'_, '_> {
     /// One look at everything. The order matters: whoever wants the run to end is heard first.
     pub(super) fn look(&mut self) {
-        self.agent.heartbeat();
+        for agent in &self.agents {
+            agent.heartbeat();
+        }
         self.record.tick();
         self.must_stop();
         self.guardrails();
@@ -26,17 +28,25 @@ impl Drive<'_, '_> {
         if self.machine.is_over() || self.machine.ending().is_some() {
             return;
         }
-        let stop = match (self.agent.must_stop(), self.record.take_broken()) {
-            (Some(MustStop::Halted(halt)), _) => Some(Stop::Halted(format!("this host was halted: {}", halt.reason))),
-            (Some(MustStop::GuardLost), _) => {
-                Some(Stop::Broken("the guard died; without it nobody would undo after a crash of this process".into()))
-            }
-            (None, Some(error)) => Some(Stop::Broken(format!("the run's journal is no longer complete: {error}"))),
-            (None, None) => None,
-        };
-        if let Some(stop) = stop {
+        let broken = self.record.take_broken();
+        let broken = broken.map(|error| Stop::Broken(format!("the run's journal is no longer complete: {error}")));
+        if let Some(stop) = self.agents_stop().or(broken) {
             self.stop(stop);
         }
+    }
+
+    /// Why an agent wants the run to end, if one does.
+    pub(super) fn agents_stop(&self) -> Option<Stop> {
+        self.agents.iter().find_map(|agent| {
+            let who = if self.home.is_some() { "this host".to_owned() } else { agent.host().to_owned() };
+            Some(match agent.must_stop()? {
+                MustStop::Halted(halt) => Stop::Halted(format!("{who} was halted: {}", halt.reason)),
+                MustStop::GuardLost => Stop::Broken(format!(
+                    "the guard of {who} died; without it nobody would undo after a crash of its worker"
+                )),
+                MustStop::Vanished(because) => Stop::Broken(format!("{who} is out of reach: {because}")),
+            })
+        })
     }
 
     /// Ends the run, and says who or what did.
@@ -66,7 +76,7 @@ impl Drive<'_, '_> {
         let all = Instant::now() >= self.next_measurement;
         if all {
             self.next_measurement = Instant::now() + MEASURE_EVERY;
-            self.refresh_ground();
+            self.refresh_subjects();
         }
         let due: Vec<FaultNumber> = (0..self.faults.len())
             .map(FaultNumber)

@@ -13,19 +13,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use faultline_agent::identity::NetworkNamespace;
 use faultline_agent::plan::Evidence;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::RunRequest;
 use super::folder::RunFolder;
 use super::journal::{Event as Happening, RunState};
 use super::record::Record;
-use super::stop::StopSignals;
+use super::stop::StopOrders;
+use super::{Placement, RunRequest};
 use crate::experiment::machine::{Command, Event, FaultNumber, Illegal, State, Stop, Timer, step};
-use crate::fleet::{Agent, NotInjected, Undone};
+use crate::fleet::local::LocalAgent;
+use crate::fleet::{Agent, Injected, NotInjected, Undone};
 use crate::hypothesis::Judge;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::services::{ServiceEvent, Services};
@@ -39,10 +39,8 @@ const SAMPLES_AT_ONCE: usize = 512;
 
 /// The answer of something that was started in the background.
 pub(super) enum Reply {
-    /// A fault's plan at the moment of injection.
-    Planned { fault: FaultNumber, plan: Box<faultline_agent::plan::Plan> },
     /// A fault is in place.
-    Injected { fault: FaultNumber, took: std::time::Duration },
+    Injected { fault: FaultNumber, injected: Box<Injected> },
     /// It is not.
     NotInjected { fault: FaultNumber, why: NotInjected },
     /// What a fault does.
@@ -58,9 +56,10 @@ pub(super) struct Drive<'a, 'w> {
     record: &'a mut Record<'w>,
     machine: State,
     judge: Judge,
-    agent: Arc<dyn Agent>,
-    namespace: NetworkNamespace,
-    shared_ground: subjects::SharedGround,
+    /// Every host's agent, once.
+    agents: Vec<Arc<dyn Agent>>,
+    /// The agent of this host, if the run acts here.
+    home: Option<Arc<LocalAgent>>,
     services: Option<Services>,
     faults: Vec<FaultRun>,
     timers: BTreeMap<Timer, Instant>,
@@ -79,13 +78,13 @@ pub(super) async fn drive(
     request: &RunRequest,
     run: &str,
     folder: &RunFolder,
-    namespace: NetworkNamespace,
+    placement: Placement,
     record: &mut Record<'_>,
-    stops: StopSignals,
+    stops: StopOrders,
 ) -> (RunVerdict, String) {
     record.write(Happening::Started(Box::new(prepare::started(request, run))));
     let (replies, answers) = unbounded_channel();
-    match prepare::prepare(request, run, namespace, record, replies) {
+    match prepare::prepare(request, run, placement, record, replies) {
         Ok(drive) => drive.carry_out(stops, answers, folder).await,
         Err(refusal) => finish::refuse(record, refusal),
     }
@@ -94,7 +93,7 @@ pub(super) async fn drive(
 impl Drive<'_, '_> {
     async fn carry_out(
         mut self,
-        mut stops: StopSignals,
+        mut stops: StopOrders,
         mut answers: UnboundedReceiver<Reply>,
         folder: &RunFolder,
     ) -> (RunVerdict, String) {
@@ -105,7 +104,7 @@ impl Drive<'_, '_> {
             let deadline = self.timers.values().min().copied();
             tokio::select! {
                 biased;
-                name = stops.next() => self.stop(Stop::Interrupted(format!("interrupted by {name}"))),
+                stop = stops.next() => self.stop(stop),
                 Some(reply) = answers.recv() => self.reply(reply),
                 () = until(deadline) => self.run_timers(),
                 _ = look.tick() => self.look(),

@@ -1,29 +1,32 @@
 //! From a document to a run that samples its baseline: agent, services, plans, signals, in this order.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
-use faultline_agent::identity::NetworkNamespace;
+use faultline_agent::target::Ground;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::faults::{FaultRun, Ground, plan};
+use super::faults::FaultRun;
 use super::{Drive, Happening, Reply};
-use crate::experiment::document::Inject;
 use crate::experiment::machine::{Event, FaultNumber, Method, State, Stop};
 use crate::fleet::Agent;
 use crate::fleet::local::LocalAgent;
 use crate::hypothesis::Judge;
-use crate::run::RunRequest;
 use crate::run::folder::RunFolder;
 use crate::run::journal::Started;
 use crate::run::record::Record;
-use crate::run::stop::StopSignals;
+use crate::run::stop::StopOrders;
+use crate::run::{Placement, RunRequest};
 use crate::services::{ServiceContext, Services, scratch, this_program};
 use crate::signals::{self, SignalContext};
-use crate::targets::seed_of_fault;
+use crate::targets::{on_host, on_this_host, seed_of_fault, seed_on_host};
+
+/// Why a run on a fleet starts no services.
+const NO_SERVICES: &str = "`services` are started on the host of the run, and a run on a fleet has none (hint: let the \
+                           signals and faults meet what runs on the fleet already, or use `faultline run` on one host)";
 
 pub(super) fn started(request: &RunRequest, run: &str) -> Started {
     let host = match nix::sys::utsname::uname() {
@@ -51,35 +54,33 @@ pub(super) fn started(request: &RunRequest, run: &str) -> Started {
 pub(super) fn prepare<'a, 'w>(
     request: &'a RunRequest,
     run: &str,
-    namespace: NetworkNamespace,
+    placement: Placement,
     record: &'a mut Record<'w>,
     replies: UnboundedSender<Reply>,
 ) -> Result<Drive<'a, 'w>, String> {
     let spec = &request.experiment.spec;
     let judge = Judge::new(spec).map_err(|error| error.to_string())?;
-    let agent: Arc<dyn Agent> = Arc::new(LocalAgent::open(&request.state, run)?);
-    let faults = spec
-        .injections()
-        .enumerate()
-        .map(|(number, inject)| fault_run(request, agent.as_ref(), FaultNumber(number), inject))
-        .collect();
+    let (home, agents) = match placement {
+        Placement::Here(namespace) => {
+            let ground = Ground { run: run.to_owned(), namespace, ..Ground::default() };
+            let home = Arc::new(LocalAgent::open(&request.state, ground)?);
+            let everywhere: Arc<dyn Agent> = home.clone();
+            (Some(home), spec.injections().map(|_| vec![everywhere.clone()]).collect())
+        }
+        Placement::Fleet(agents) => (None, agents),
+    };
     let (samples_in, samples) = unbounded_channel();
     let (_, service_events) = unbounded_channel();
     Ok(Drive {
         request,
         run: run.to_owned(),
         record,
-        machine: State::new(Method::of(spec)),
+        machine: State::new(Method::spread(spec, &agents.iter().map(Vec::len).collect::<Vec<_>>())),
         judge,
-        agent,
-        shared_ground: Arc::new(Mutex::new(Ground {
-            run: run.to_owned(),
-            namespace: namespace.clone(),
-            services: BTreeMap::new(),
-        })),
-        namespace,
+        faults: faults(request, &agents, home.is_some())?,
+        agents: every_host_once(agents),
+        home,
         services: None,
-        faults,
         timers: BTreeMap::new(),
         undone_at: None,
         next_measurement: Instant::now(),
@@ -92,40 +93,62 @@ pub(super) fn prepare<'a, 'w>(
     })
 }
 
-fn fault_run(request: &RunRequest, agent: &dyn Agent, number: FaultNumber, inject: &Inject) -> FaultRun {
-    FaultRun {
-        id: agent.new_id(),
-        fault: inject.fault.clone(),
-        target_name: request.experiment.spec.target_name(inject).to_owned(),
-        target: request.experiment.spec.target(inject).cloned(),
-        lasts: inject.lasts,
-        seed: seed_of_fault(request.seed, number.0),
-        plan: None,
-        measuring: false,
+/// One fault for each injection on each of its hosts, in the order of the document.
+fn faults(request: &RunRequest, agents: &[Vec<Arc<dyn Agent>>], here: bool) -> Result<Vec<FaultRun>, String> {
+    let spec = &request.experiment.spec;
+    let mut faults = Vec::new();
+    for (number, (inject, agents)) in spec.injections().zip(agents).enumerate() {
+        let name = spec.target_name(inject);
+        let target =
+            spec.target(inject).map(|target| if here { on_this_host(name, target) } else { Ok(on_host(target)) });
+        let target = target.transpose().map_err(|error| format!("{error} (hint: {})", error.hint()))?;
+        for agent in agents {
+            let host = (!here).then(|| agent.host().to_owned());
+            let seed = seed_of_fault(request.seed, number);
+            faults.push(FaultRun {
+                id: agent.new_id(),
+                agent: Arc::clone(agent),
+                fault: inject.fault.clone(),
+                target_name: name.to_owned(),
+                target: target.clone(),
+                lasts: inject.lasts,
+                seed: host.as_deref().map_or(seed, |host| seed_on_host(seed, host)),
+                host,
+                plan: None,
+                measuring: false,
+            });
+        }
     }
+    Ok(faults)
+}
+
+fn every_host_once(agents: Vec<Vec<Arc<dyn Agent>>>) -> Vec<Arc<dyn Agent>> {
+    let by_name: BTreeMap<String, Arc<dyn Agent>> =
+        agents.into_iter().flatten().map(|agent| (agent.host().to_owned(), agent)).collect();
+    by_name.into_values().collect()
 }
 
 impl Drive<'_, '_> {
     /// Starts the services, plans every fault, starts the signals, and begins the baseline; or ends the run and says why.
-    pub(super) async fn start(&mut self, stops: &mut StopSignals, folder: &RunFolder) {
-        if let Some(why) = self.agent.must_stop() {
-            return self.stop(match why {
-                crate::fleet::MustStop::Halted(halt) => {
-                    Stop::Halted(format!("this host was halted: {} (hint: {})", halt.reason, halt.hint()))
-                }
-                crate::fleet::MustStop::GuardLost => Stop::Broken("the guard could not be started".into()),
-            });
+    pub(super) async fn start(&mut self, stops: &mut StopOrders, folder: &RunFolder) {
+        if let Some(stop) = self.agents_stop() {
+            return self.stop(stop);
         }
         let started = tokio::select! {
             biased;
-            name = stops.next() => Err(Stop::Interrupted(format!("interrupted by {name}"))),
+            stop = stops.next() => Err(stop),
             started = self.start_services(folder) => started.map_err(Stop::Broken),
         };
         self.take_service_events();
         if let Err(stop) = started {
             return self.stop(stop);
         }
-        match self.plan_everything() {
+        let planned = tokio::select! {
+            biased;
+            stop = stops.next() => Err(stop),
+            planned = self.plan_everything() => planned,
+        };
+        match planned {
             Ok(()) => {}
             Err(Stop::Impossible(reason)) => return self.event(Event::Stopped(Stop::Impossible(reason))),
             Err(stop) => return self.stop(stop),
@@ -139,6 +162,10 @@ impl Drive<'_, '_> {
     }
 
     async fn start_services(&mut self, folder: &RunFolder) -> Result<(), String> {
+        if self.home.is_none() {
+            let none = self.request.experiment.spec.services.is_empty();
+            return if none { Ok(()) } else { Err(NO_SERVICES.into()) };
+        }
         let (events, received) = unbounded_channel();
         self.service_events = received;
         let run = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -155,29 +182,40 @@ impl Drive<'_, '_> {
 
     /// Plans every fault as things are now, so that what cannot be done is known before anything is touched. Each is
     /// planned again at its moment, since processes come and go.
-    fn plan_everything(&mut self) -> Result<(), Stop> {
-        let ground = self.ground();
-        for number in (0..self.faults.len()).map(FaultNumber) {
-            match plan(self.agent.as_ref(), &self.faults[number.0], &ground) {
-                Ok(plan) => {
-                    let allowed = self.agent.permits(&plan, self.faults[number.0].lasts);
-                    self.planned(number, plan);
-                    allowed.map_err(Stop::Broken)?;
+    async fn plan_everything(&mut self) -> Result<(), Stop> {
+        self.refresh_services();
+        let asked: Vec<_> =
+            self.faults.iter().map(|fault| tokio::spawn(fault.agent.plan(fault.request(&self.run)))).collect();
+        for (number, answer) in asked.into_iter().enumerate() {
+            let answer = answer.await.map_err(|error| Stop::Broken(format!("a defect of Faultline: {error}")))?;
+            match answer {
+                Ok(planned) => {
+                    self.planned(FaultNumber(number), planned.plan);
+                    if let Some(refused) = planned.refused {
+                        return Err(Stop::Broken(self.faults[number].of_host(refused)));
+                    }
                 }
-                Err(error) if error.is_unsupported() => {
-                    let fault = self.id(number);
-                    self.note(Happening::InjectionFailed { fault, reason: error.told() });
-                    return Err(Stop::Impossible(error.told()));
+                Err(error) => {
+                    let reason = self.faults[number].of_host(error.reason);
+                    if !error.unsupported {
+                        return Err(Stop::Broken(reason));
+                    }
+                    let fault = self.id(FaultNumber(number));
+                    self.note(Happening::InjectionFailed { fault, reason: reason.clone() });
+                    return Err(Stop::Impossible(reason));
                 }
-                Err(error) => return Err(Stop::Broken(error.told())),
             }
         }
         Ok(())
     }
 
     fn start_signals(&mut self) -> Result<(), String> {
-        self.refresh_ground();
-        let context = SignalContext { epoch: self.record.epoch(), subjects: self.subjects()? };
+        self.refresh_services();
+        let subjects = match &self.home {
+            Some(home) => self.subjects(home)?,
+            None => BTreeMap::new(),
+        };
+        let context = SignalContext { epoch: self.record.epoch(), subjects };
         let mut sources = Vec::new();
         for (name, signal) in &self.request.experiment.spec.signals {
             let source = signals::build(name, signal, &context).map_err(|error| error.to_string())?;

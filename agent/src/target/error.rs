@@ -1,4 +1,4 @@
-use faultline_agent::facts::{FactsError, SelectorError};
+use crate::facts::{FactsError, SelectorError};
 
 /// Why a target could not be resolved; nothing was touched.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +29,6 @@ pub enum TargetError {
         /// The reason.
         source: SelectorError,
     },
-    /// It selects among hosts, and there is no controller to ask.
-    #[error("target `{target}`: `hosts` selects among the agents of a controller, and there is none here")]
-    NoController {
-        /// Its name in the document.
-        target: String,
-    },
     /// The host could not be read.
     #[error(transparent)]
     Facts(#[from] FactsError),
@@ -51,7 +45,6 @@ impl TargetError {
             }
             Self::Selector { source: SelectorError::User(_), .. } => "give the user's number, or a user of this host",
             Self::Selector { .. } => "see https://docs.rs/regex for what can be written",
-            Self::NoController { .. } => "leave it out: everything then happens on the host of the run",
             Self::Facts(_) => "Faultline needs /proc, and root to see every user's processes",
         }
     }

@@ -1,11 +1,10 @@
-use faultline_agent::facts::{ProcessFacts, ProcessSelector, Protection, Selection};
-use faultline_agent::fault::Scope;
-use faultline_agent::identity::NetworkNamespace;
+use crate::facts::{ProcessFacts, ProcessSelector, Protection, Selection};
+use crate::fault::Scope;
+use crate::identity::NetworkNamespace;
 use nix::unistd::{Uid, User};
 
 use super::unmatched;
-use super::{Chosen, Resolved, TargetContext, TargetError};
-use crate::services;
+use super::{Chosen, Resolved, TargetContext, TargetError, service_mark};
 
 /// How much of a command line is shown.
 const LONGEST_COMMAND_LINE: usize = 60;
@@ -20,7 +19,7 @@ pub(super) fn by_selector(
     let selection = Selection {
         selector: selector.clone(),
         environment: None,
-        network_namespace: match context.namespace {
+        network_namespace: match &context.ground.namespace {
             NetworkNamespace::Own => None,
             NetworkNamespace::Path { inode, .. } => Some(*inode),
         },
@@ -45,7 +44,7 @@ pub(super) fn of_service(
 ) -> Result<Resolved, TargetError> {
     let no_match =
         |message: String, hint: &str| TargetError::NoMatch { target: chosen.target.into(), message, hint: hint.into() };
-    let Some(identities) = context.services.get(service) else {
+    let Some(identities) = context.ground.services.get(service) else {
         let message = format!("service `{service}` was not started");
         return Err(no_match(message, "its processes are only known while a run has it up"));
     };
@@ -58,7 +57,7 @@ pub(super) fn of_service(
     }
     let selection = Selection {
         selector: ProcessSelector::default(),
-        environment: Some(services::mark(context.run, service)),
+        environment: Some(service_mark(&context.ground.run, service)),
         network_namespace: None,
         pick: chosen.pick,
     };
@@ -114,7 +113,7 @@ fn scope(
         description.push(format!("({} of {found} that match, chosen by the seed)", picked.len()));
     }
     let scope = Scope {
-        namespace: context.namespace.clone(),
+        namespace: context.ground.namespace.clone(),
         cgroup: None,
         processes: Some(picked),
         selection: Some(selection),

@@ -1,24 +1,24 @@
 use std::path::{Path, PathBuf};
 
-use faultline_agent::facts::{ProcessFacts, ProcessSelector, Protection, cgroup_mount};
-use faultline_agent::fault::Scope;
-use faultline_agent::identity::NetworkNamespace;
-use faultline_agent::kernel::namespace;
+use crate::facts::{ProcessFacts, ProcessSelector, Protection, cgroup_mount};
+use crate::fault::Scope;
+use crate::identity::NetworkNamespace;
+use crate::kernel::namespace;
 
 use super::{Resolved, TargetContext, TargetError};
-use crate::document::suggest;
+use crate::suggest;
 
 /// Where `ip netns` keeps names.
 const NAMED_NAMESPACES: &str = "/run/netns";
 
 /// The host of the run, or its private network.
 pub(super) fn host(context: &TargetContext<'_>) -> Resolved {
-    let description = match context.namespace {
+    let description = match &context.ground.namespace {
         NetworkNamespace::Own => "this host".into(),
         NetworkNamespace::Path { .. } => "the run's private network".into(),
     };
     Resolved {
-        scope: Scope { namespace: context.namespace.clone(), ..Scope::default() },
+        scope: Scope { namespace: context.ground.namespace.clone(), ..Scope::default() },
         description: vec![description],
     }
 }
@@ -64,7 +64,8 @@ pub(super) fn cgroup(name: &str, cgroup: &Path, context: &TargetContext<'_>) -> 
     let more = if members.len() > 10 { ", ..." } else { "" };
     let description =
         format!("cgroup {} with {} processes now: {}{more}", path.display(), members.len(), numbers.join(", "));
-    let scope = Scope { namespace: context.namespace.clone(), cgroup: Some(path), processes: None, selection: None };
+    let scope =
+        Scope { namespace: context.ground.namespace.clone(), cgroup: Some(path), processes: None, selection: None };
     Ok(Resolved { scope, description: vec![description] })
 }
 

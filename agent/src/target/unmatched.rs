@@ -1,9 +1,9 @@
 //! Why a selector matched nothing, in words: how many processes each of its conditions fits alone.
 
-use faultline_agent::facts::{ProcessFacts, ProcessSelector, Selection};
+use crate::facts::{ProcessFacts, ProcessSelector, Selection};
 
 use super::TargetError;
-use crate::document::suggest;
+use crate::suggest;
 
 /// The error that says what there is.
 pub(super) fn explain(target: &str, selection: &Selection, all: &[ProcessFacts]) -> TargetError {
