@@ -2,6 +2,8 @@
 //!
 //! A run talks to [`Agent`] alone. The one of `faultline run` lives in the same process ([`local`]).
 
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod local;
 
 use std::future::Future;

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use faultline_agent::identity::FaultId;
 use faultline_agent::plan::Bite;
 
-use crate::experiment::document::Experiment;
-use crate::run::journal::{Entry, Event, RunState, met};
+use crate::run::journal::{Entry, Event, RunState, Started, met};
 
 use super::error::JudgeError;
 use super::judge::Judge;
@@ -18,17 +17,16 @@ use super::verdict::ObjectiveVerdict;
 /// # Errors
 /// [`JudgeError`] if the journal does not say how the run began, or its hypothesis cannot be judged.
 pub fn rejudge(entries: &[Entry]) -> Result<Vec<ObjectiveVerdict>, JudgeError> {
-    let experiment = experiment(entries)?;
-    let mut judge = Judge::new(&experiment.spec)?;
+    let mut judge = Judge::new(&beginning(entries)?.experiment.spec)?;
     entries.iter().for_each(|entry| judge.follow(entry));
     Ok(judge.verdicts())
 }
 
-fn experiment(entries: &[Entry]) -> Result<&Experiment, JudgeError> {
+fn beginning(entries: &[Entry]) -> Result<&Started, JudgeError> {
     entries
         .iter()
         .find_map(|entry| match &entry.event {
-            Event::Started(started) => Some(&started.experiment),
+            Event::Started(started) => Some(started.as_ref()),
             _ => None,
         })
         .ok_or(JudgeError::NoBeginning)
@@ -40,7 +38,7 @@ impl RunFacts {
     /// # Errors
     /// [`JudgeError::NoBeginning`] if the journal does not say how the run began.
     pub fn from_entries(entries: &[Entry]) -> Result<Self, JudgeError> {
-        let asked = experiment(entries)?.spec.injections().count();
+        let asked = beginning(entries)?.faults_asked();
         let mut faults: BTreeMap<FaultId, (usize, FaultFacts)> = BTreeMap::new();
         let mut facts = Self {
             faults: Vec::new(),
@@ -84,6 +82,11 @@ impl RunFacts {
                     match faults.get_mut(fault).map(|(_, fault)| &mut fault.injection) {
                         Some(Injection::Injected { undo_verified, .. }) => *undo_verified = *verified,
                         Some(Injection::Failed { clean, .. }) => *clean = *verified,
+                        // Its injection was asked for by a controller that did not live to hear the answer.
+                        Some(unheard @ Injection::NotReached) if !verified => {
+                            let reason = "whether it was put in place is not known".into();
+                            *unheard = Injection::Failed { reason, clean: false };
+                        }
                         _ => {}
                     }
                 }

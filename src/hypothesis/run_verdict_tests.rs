@@ -209,6 +209,7 @@ fn journal(failures: &[u32]) -> Vec<Entry> {
         spec: spec(CHECKOUT),
     };
     let started = Started {
+        hosts: Vec::new(),
         run: "20260101T000000-abcdef".into(),
         version: "0.1.0".into(),
         host: "test".into(),

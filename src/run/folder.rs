@@ -54,6 +54,12 @@ impl RunFolder {
         Ok(Self { path })
     }
 
+    /// The folder of a run that was made before, if it is there.
+    pub fn existing(runs: &Path, run: &str) -> Option<Self> {
+        let path = runs.join(run);
+        path.join(JOURNAL).is_file().then_some(Self { path })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -87,6 +93,19 @@ impl JournalWriter {
         let file = File::options().append(true).create_new(true).open(&path);
         let file = file.map_err(|error| FolderError::new(&path, error))?;
         Ok(Self { path, file: BufWriter::new(file) })
+    }
+
+    /// Goes on with a journal whose writer is gone. A last line that it did not finish is cut off.
+    ///
+    /// # Errors
+    /// If the file is not there or cannot be written.
+    pub fn reopen(folder: &RunFolder) -> Result<Self, FolderError> {
+        let path = folder.journal();
+        let failed = |error| FolderError::new(&path, error);
+        let whole = fs::read(&path).map_err(failed)?.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let file = File::options().append(true).open(&path).map_err(failed)?;
+        file.set_len(whole as u64).map_err(failed)?;
+        Ok(Self { file: BufWriter::new(file), path })
     }
 
     /// Appends an entry. Samples wait for the next flush; everything else reaches the kernel at once, and what decides a

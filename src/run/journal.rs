@@ -170,4 +170,15 @@ pub struct Started {
     pub experiment: Experiment,
     /// The file that it came from.
     pub file: String,
+    /// On a fleet, the hosts of each injection of the method, in the order of the document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<Vec<String>>,
+}
+
+impl Started {
+    /// How many faults the run asks for: each injection on each of its hosts.
+    pub fn faults_asked(&self) -> usize {
+        let here = self.experiment.spec.injections().count();
+        if self.hosts.is_empty() { here } else { self.hosts.iter().map(Vec::len).sum() }
+    }
 }

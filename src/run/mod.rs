@@ -3,6 +3,7 @@
 //! Each run has a thread of its own. With private services that thread moves into a network namespace first, and
 //! everything that the run starts from there (services, signals, the agent, its guard) is inside as well.
 
+pub mod close;
 mod drive;
 pub mod folder;
 pub mod journal;
@@ -17,11 +18,12 @@ use faultline_agent::kernel::{KernelError, namespace};
 use faultline_agent::state::StateFolder;
 
 use crate::experiment::document::Experiment;
+use crate::experiment::machine::Stop;
 use crate::fleet::Agent;
 use crate::hypothesis::verdict::RunVerdict;
 use folder::{FolderError, JournalWriter, RunFolder};
 use journal::Entry;
-use record::{Record, Watcher};
+use record::{Keeper, Record, Watcher};
 use stop::{StopOrders, StopSignals};
 
 /// What is to be run.
@@ -97,14 +99,21 @@ pub enum Placement {
 }
 
 /// A run on a fleet.
-#[derive(Debug)]
 pub struct FleetRun {
     /// Its id.
     pub run: String,
     /// For each injection of the method, in the order of the document, the agents chosen.
     pub agents: Vec<Vec<Arc<dyn Agent>>>,
     /// Whoever may end it.
-    pub orders: tokio::sync::mpsc::UnboundedReceiver<crate::experiment::machine::Stop>,
+    pub orders: tokio::sync::mpsc::UnboundedReceiver<Stop>,
+    /// Who keeps a copy of what decides it.
+    pub keeper: Option<Box<dyn Keeper>>,
+}
+
+impl std::fmt::Debug for FleetRun {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("FleetRun").field("run", &self.run).field("agents", &self.agents).finish_non_exhaustive()
+    }
 }
 
 /// Runs an experiment on this host to its verdict. Signals to this process end it.
@@ -158,15 +167,15 @@ fn in_its_thread(
         .build()
         .map_err(RunError::Threads)?;
     // Before anything is written or started: from here on no signal ends the process half-way.
-    let (placement, stops) = match fleet {
-        Some(fleet) => (Placement::Fleet(fleet.agents), StopOrders::Controller(fleet.orders)),
+    let (placement, stops, keeper) = match fleet {
+        Some(fleet) => (Placement::Fleet(fleet.agents), StopOrders::Controller(fleet.orders), fleet.keeper),
         None => {
             let _inside = runtime.enter();
             let signals = StopSignals::listen().map_err(RunError::Threads)?;
-            (Placement::Here(namespace), StopOrders::Signals(signals))
+            (Placement::Here(namespace), StopOrders::Signals(signals), None)
         }
     };
-    let mut record = Record::new(JournalWriter::create(&folder)?, watcher);
+    let mut record = Record::new(JournalWriter::create(&folder)?, watcher).kept_by(keeper);
     let (verdict, because) = runtime.block_on(drive::drive(request, &run, &folder, placement, &mut record, stops));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     Ok(Outcome { run, folder, verdict, because, entries: record.into_entries() })

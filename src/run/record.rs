@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::folder::{FolderError, JournalWriter};
+use super::folder::JournalWriter;
 use super::journal::{Entry, Event};
 
 /// Who watches a run: the live view, a log, a test.
@@ -13,13 +13,24 @@ pub trait Watcher: Send {
     fn tick(&mut self, now: f64);
 }
 
+/// Who keeps a copy of what decides a run beside its journal, so that another controller can end it: every entry but the
+/// samples.
+pub trait Keeper: Send {
+    /// Keeps an entry. When this returns, a crash of this process does not lose it.
+    ///
+    /// # Errors
+    /// Why it is not kept: the run must end then, since nobody else could clean up after it.
+    fn keep(&mut self, entry: &Entry) -> Result<(), String>;
+}
+
 /// The record of one run.
 pub struct Record<'a> {
     epoch: Instant,
     journal: JournalWriter,
     watcher: &'a mut dyn Watcher,
+    keeper: Option<Box<dyn Keeper>>,
     entries: Vec<Entry>,
-    broken: Option<FolderError>,
+    broken: Option<String>,
 }
 
 impl std::fmt::Debug for Record<'_> {
@@ -31,7 +42,14 @@ impl std::fmt::Debug for Record<'_> {
 impl<'a> Record<'a> {
     /// A record that counts its seconds from now.
     pub fn new(journal: JournalWriter, watcher: &'a mut dyn Watcher) -> Self {
-        Self { epoch: Instant::now(), journal, watcher, entries: Vec::new(), broken: None }
+        Self { epoch: Instant::now(), journal, watcher, keeper: None, entries: Vec::new(), broken: None }
+    }
+
+    /// The same, with a copy of what decides the run.
+    #[must_use]
+    pub fn kept_by(mut self, keeper: Option<Box<dyn Keeper>>) -> Self {
+        self.keeper = keeper;
+        self
     }
 
     /// The moment from which seconds are counted.
@@ -48,6 +66,11 @@ impl<'a> Record<'a> {
     pub fn write(&mut self, event: Event) -> &Entry {
         let entry = Entry { at: self.now(), event };
         if let Err(error) = self.journal.append(&entry) {
+            self.broken.get_or_insert(error.to_string());
+        }
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| !matches!(entry.event, Event::Sample(_)))
+            && let Err(error) = keeper.keep(&entry)
+        {
             self.broken.get_or_insert(error);
         }
         self.watcher.entry(&entry);
@@ -58,13 +81,13 @@ impl<'a> Record<'a> {
     /// Hands what is written to the kernel, and lets the watcher know that time passes.
     pub fn tick(&mut self) {
         if let Err(error) = self.journal.flush() {
-            self.broken.get_or_insert(error);
+            self.broken.get_or_insert(error.to_string());
         }
         self.watcher.tick(self.now());
     }
 
     /// Why the journal is no longer complete, if it is not: asked again and again, told once.
-    pub fn take_broken(&mut self) -> Option<FolderError> {
+    pub fn take_broken(&mut self) -> Option<String> {
         self.broken.take()
     }
 

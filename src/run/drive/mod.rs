@@ -82,7 +82,7 @@ pub(super) async fn drive(
     record: &mut Record<'_>,
     stops: StopOrders,
 ) -> (RunVerdict, String) {
-    record.write(Happening::Started(Box::new(prepare::started(request, run))));
+    record.write(Happening::Started(Box::new(prepare::started(request, run, &placement))));
     let (replies, answers) = unbounded_channel();
     match prepare::prepare(request, run, placement, record, replies) {
         Ok(drive) => drive.carry_out(stops, answers, folder).await,

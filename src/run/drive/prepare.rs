@@ -28,7 +28,7 @@ use crate::targets::{on_host, on_this_host, seed_of_fault, seed_on_host};
 const NO_SERVICES: &str = "`services` are started on the host of the run, and a run on a fleet has none (hint: let the \
                            signals and faults meet what runs on the fleet already, or use `faultline run` on one host)";
 
-pub(super) fn started(request: &RunRequest, run: &str) -> Started {
+pub(super) fn started(request: &RunRequest, run: &str, placement: &Placement) -> Started {
     let host = match nix::sys::utsname::uname() {
         Ok(name) => format!(
             "{} ({} {}, {})",
@@ -47,6 +47,13 @@ pub(super) fn started(request: &RunRequest, run: &str) -> Started {
         seed: request.seed,
         experiment: request.experiment.clone(),
         file: request.file.clone(),
+        hosts: match placement {
+            Placement::Here(_) => Vec::new(),
+            Placement::Fleet(agents) => {
+                let names = |agents: &Vec<Arc<dyn Agent>>| agents.iter().map(|agent| agent.host().to_owned()).collect();
+                agents.iter().map(names).collect()
+            }
+        },
     }
 }
 
