@@ -16,6 +16,8 @@ pub(crate) struct FakeAgent {
     pub(crate) name: String,
     /// Whether its undos are seen to be complete.
     pub(crate) verifies: bool,
+    /// What it reads; without one it never answers.
+    pub(crate) reading: Option<HostReading>,
     pub(crate) undone: Mutex<BTreeSet<FaultId>>,
 }
 
@@ -51,7 +53,10 @@ impl Agent for FakeAgent {
     }
 
     fn read(&self, _: ReadRequest) -> Answer<Result<HostReading, String>> {
-        never()
+        match self.reading.clone() {
+            Some(reading) => Box::pin(async move { Ok(reading) }),
+            None => never(),
+        }
     }
 
     fn heartbeat(&self) {}

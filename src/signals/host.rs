@@ -30,16 +30,14 @@ impl std::fmt::Debug for KernelReader {
 
 impl KernelReader {
     pub(super) fn new(signal: &HostSignal, subject: Option<&Subject>) -> Result<Self, String> {
-        if signal.interval < TimeSpan::from_millis(50) {
-            return Err("`interval` must be at least 50ms: the kernel counts in steps of 10 ms".into());
-        }
+        let interval = interval_of(signal)?;
         let subject = match (subject, &signal.of) {
             (Some(subject), _) => subject.clone(),
             (None, None) => Arc::new(|| HostSubject::Host),
             (None, Some(target)) => return Err(format!("nothing is known of its target `{target}`")),
         };
         let disk = signal.path.clone().unwrap_or_else(|| "/".into());
-        Ok(Self { interval: signal.interval.duration(), disk, subject })
+        Ok(Self { interval, disk, subject })
     }
 
     /// Reads at every moment of the schedule until the stop; each reading covers the time since the one before.
@@ -70,6 +68,14 @@ impl KernelReader {
     }
 }
 
+/// How often the kernel is read.
+pub(super) fn interval_of(signal: &HostSignal) -> Result<Duration, String> {
+    if signal.interval < TimeSpan::from_millis(50) {
+        return Err("`interval` must be at least 50ms: the kernel counts in steps of 10 ms".into());
+    }
+    Ok(signal.interval.duration())
+}
+
 fn read(reader: &mut HostReader) -> Reading {
     match reader.read() {
         Ok(reading) => into_reading(reading),
@@ -77,7 +83,7 @@ fn read(reader: &mut HostReader) -> Reading {
     }
 }
 
-fn into_reading(reading: HostReading) -> Reading {
+pub(super) fn into_reading(reading: HostReading) -> Reading {
     let shares = [
         (Resource::Cpu, reading.cpu),
         (Resource::Memory, reading.memory),

@@ -8,6 +8,7 @@
 pub(crate) mod command;
 pub(crate) mod exchange;
 mod exec;
+mod fleet_host;
 mod host;
 mod http;
 mod open_loop;
@@ -26,6 +27,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+pub use self::fleet_host::FleetSubject;
 pub use self::host::Subject;
 use self::pace::{Lateness, Schedule};
 use self::sample::{Reading, Sample};
@@ -38,6 +40,8 @@ pub struct SignalContext {
     pub epoch: Instant,
     /// Whom each `host` signal with a target (`of`) reads, by the signal's name.
     pub subjects: BTreeMap<String, Subject>,
+    /// On a fleet, the hosts that each `host` signal reads, by the signal's name.
+    pub fleet: Option<BTreeMap<String, FleetSubject>>,
 }
 
 impl std::fmt::Debug for SignalContext {
@@ -50,7 +54,7 @@ impl std::fmt::Debug for SignalContext {
 impl SignalContext {
     /// The context of a run that began at `epoch` and whose `host` signals read the host itself.
     pub fn new(epoch: Instant) -> Self {
-        Self { epoch, subjects: BTreeMap::new() }
+        Self { epoch, subjects: BTreeMap::new(), fleet: None }
     }
 }
 
@@ -80,6 +84,7 @@ enum Kind {
     Prometheus(prometheus::PrometheusReader),
     Exec(exec::CommandProber),
     Host(host::KernelReader),
+    Fleet(fleet_host::FleetReader),
 }
 
 /// Checks a signal and makes it ready. Nothing is sent yet.
@@ -92,7 +97,13 @@ pub fn build(name: &str, signal: &Signal, context: &SignalContext) -> Result<Sou
         Signal::Tcp(signal) => tcp::TcpProber::new(signal).map(Kind::Tcp),
         Signal::Prometheus(signal) => prometheus::PrometheusReader::new(signal).map(Kind::Prometheus),
         Signal::Exec(signal) => exec::CommandProber::new(signal).map(Kind::Exec),
-        Signal::Host(signal) => host::KernelReader::new(signal, context.subjects.get(name)).map(Kind::Host),
+        Signal::Host(signal) => match &context.fleet {
+            None => host::KernelReader::new(signal, context.subjects.get(name)).map(Kind::Host),
+            Some(fleet) => match fleet.get(name) {
+                Some(subject) => fleet_host::FleetReader::new(signal, subject.clone()).map(Kind::Fleet),
+                None => Err("it reads no host of the fleet: give it the target of a fault with `of`".into()),
+            },
+        },
     };
     let kind = kind.map_err(|reason| SignalError { signal: name.into(), reason })?;
     Ok(Source { name: name.into(), epoch: context.epoch, lateness: Arc::default(), kind })
@@ -153,6 +164,10 @@ impl Source {
                     open_loop::run(schedule(prober.interval), exec::LIMIT, output, Arc::new(prober)).await
                 }
                 Kind::Host(reader) => {
+                    let schedule = schedule(reader.interval);
+                    reader.run(schedule, output).await
+                }
+                Kind::Fleet(reader) => {
                     let schedule = schedule(reader.interval);
                     reader.run(schedule, output).await
                 }

@@ -218,11 +218,11 @@ impl Drive<'_, '_> {
 
     fn start_signals(&mut self) -> Result<(), String> {
         self.refresh_services();
-        let subjects = match &self.home {
-            Some(home) => self.subjects(home)?,
-            None => BTreeMap::new(),
-        };
-        let context = SignalContext { epoch: self.record.epoch(), subjects };
+        let mut context = SignalContext::new(self.record.epoch());
+        match &self.home {
+            Some(home) => context.subjects = self.subjects(home)?,
+            None => context.fleet = Some(self.fleet_subjects()),
+        }
         let mut sources = Vec::new();
         for (name, signal) in &self.request.experiment.spec.signals {
             let source = signals::build(name, signal, &context).map_err(|error| error.to_string())?;

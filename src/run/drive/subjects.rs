@@ -7,9 +7,11 @@ use faultline_agent::signals::HostSubject;
 use faultline_agent::target::HostTarget;
 
 use super::Drive;
+use super::faults::FaultRun;
 use crate::experiment::document::{Signal, WHOLE_HOST};
+use crate::fleet::ReadRequest;
 use crate::fleet::local::LocalAgent;
-use crate::signals::Subject;
+use crate::signals::{FleetSubject, Subject};
 use crate::targets::on_this_host;
 
 impl Drive<'_, '_> {
@@ -37,6 +39,34 @@ impl Drive<'_, '_> {
             subjects.insert(name.clone(), subject);
         }
         Ok(subjects)
+    }
+
+    /// Which hosts of the fleet each `host` signal reads: those that a fault of its target meets.
+    pub(super) fn fleet_subjects(&self) -> BTreeMap<String, FleetSubject> {
+        let spec = &self.request.experiment.spec;
+        let mut subjects = BTreeMap::new();
+        for (name, signal) in &spec.signals {
+            let Signal::Host(host) = signal else { continue };
+            let wanted = host.of.as_deref().unwrap_or(WHOLE_HOST);
+            let met: BTreeMap<&str, &FaultRun> = self
+                .faults
+                .iter()
+                .filter(|fault| fault.target_name == wanted)
+                .map(|fault| (fault.agent.host(), fault))
+                .collect();
+            let Some(fault) = met.values().next() else { continue };
+            let request = ReadRequest {
+                run: self.run.clone(),
+                signal: name.clone(),
+                target_name: fault.target_name.clone(),
+                target: fault.target.clone(),
+                path: host.path.clone().unwrap_or_else(|| "/".into()),
+                seed: fault.seed,
+            };
+            let agents = met.values().map(|fault| Arc::clone(&fault.agent)).collect();
+            subjects.insert(name.clone(), FleetSubject { agents, request });
+        }
+        subjects
     }
 
     /// Lets the agent of this host, and so the signals, know the services' processes of now.
