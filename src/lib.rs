@@ -6,6 +6,7 @@
 //! carries it out, writing every event to the run's journal ([`run::journal`]); reports ([`report`]) are made from
 //! that journal alone. Only [`cli`] prints.
 
+pub mod audit;
 pub mod cli;
 pub mod document;
 pub mod experiment;
@@ -16,4 +17,5 @@ pub mod run;
 pub mod sample;
 pub mod services;
 pub mod signals;
+pub mod store;
 pub mod targets;

@@ -1,0 +1,271 @@
+//! Agents as they last reported themselves.
+//!
+//! An agent has one connection that counts: the newest. Each connection has an epoch, and what an older one still says
+//! is refused ([`Refusal::Reconnected`]).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::any::AnyRow;
+
+use super::columns::{Columns, json, micros, words};
+use super::error::{Fault, Refusal};
+use super::transaction::Under;
+use super::{Store, StoreError};
+
+words! {
+    /// How an agent is.
+    AgentHealth {
+        /// It can inject and undo.
+        Healthy = "healthy",
+        /// It works, but something is wrong that a person should see: an undo that is stuck, a full disk.
+        Degraded = "degraded",
+        /// It has not said anything yet.
+        Unknown = "unknown",
+    }
+}
+
+/// An agent that has connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// The agent's name, from its certificate.
+    pub name: String,
+    /// Its labels, given and discovered.
+    pub labels: BTreeMap<String, String>,
+    /// What its host can do.
+    pub capabilities: Value,
+    /// The serial number of its certificate.
+    pub certificate: String,
+    /// Its version of Faultline.
+    pub version: String,
+    /// The controller that it is connected to.
+    pub controller: String,
+}
+
+/// Where and since which connection an agent is connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connected {
+    /// The controller.
+    pub controller: String,
+    /// The connection's epoch.
+    pub epoch: i64,
+}
+
+/// What an agent says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How it is.
+    pub health: AgentHealth,
+    /// Its active faults, a list.
+    pub active: Value,
+    /// Its undos that are stuck, a list.
+    pub stuck: Value,
+}
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What its host can do.
+    pub capabilities: Value,
+    /// The serial number of its certificate.
+    pub certificate: String,
+    /// Its version of Faultline.
+    pub version: String,
+    /// When it first connected.
+    pub first_seen: Timestamp,
+    /// When it was last heard of, or its controller was while it was connected.
+    pub last_seen: Timestamp,
+    /// Its connection, if it has one. It is only as alive as its controller: see [`Store::controllers`].
+    pub connected: Option<Connected>,
+    /// How it is.
+    pub health: AgentHealth,
+    /// Its active faults.
+    pub active: Value,
+    /// Its undos that are stuck.
+    pub stuck: Value,
+}
+
+impl Store {
+    /// An agent has connected: the epoch of this connection, which from now on is the one that counts.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn agent_connected(&self, agent: &Connection, now: Timestamp) -> Result<i64, StoreError> {
+        self.done("note that an agent has connected", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let row = sqlx::query(
+                "INSERT INTO agents (name, labels, capabilities, certificate, version, first_seen, last_seen, controller,
+                    epoch, health, active, stuck)
+                 VALUES ($1, $2, $3, $4, $5, $6, $6, $7, 1, 'unknown', '[]', '[]')
+                 ON CONFLICT (name) DO UPDATE SET labels = excluded.labels, capabilities = excluded.capabilities,
+                    certificate = excluded.certificate, version = excluded.version, last_seen = excluded.last_seen,
+                    controller = excluded.controller, epoch = agents.epoch + 1
+                 RETURNING epoch",
+            )
+            .bind(agent.name.as_str())
+            .bind(json(&agent.labels)?)
+            .bind(json(&agent.capabilities)?)
+            .bind(agent.certificate.as_str())
+            .bind(agent.version.as_str())
+            .bind(micros(now))
+            .bind(agent.controller.as_str())
+            .fetch_one(work.on())
+            .await?;
+            let epoch = row.number("epoch")?;
+            work.commit().await?;
+            Ok(epoch)
+        })
+        .await
+    }
+
+    /// What an agent says of itself, over the connection of this epoch.
+    ///
+    /// # Errors
+    /// [`Refusal::Reconnected`], [`Refusal::Unknown`], or the store's own.
+    pub async fn agent_reported(
+        &self,
+        agent: &str,
+        epoch: i64,
+        report: &Report,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.done("keep what an agent reports", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let changed = sqlx::query(
+                "UPDATE agents SET health = $3, active = $4, stuck = $5, last_seen = $6 WHERE name = $1 AND epoch = $2",
+            )
+            .bind(agent)
+            .bind(epoch)
+            .bind(report.health.as_str())
+            .bind(json(&report.active)?)
+            .bind(json(&report.stuck)?)
+            .bind(micros(now))
+            .execute(work.on())
+            .await?;
+            if changed.rows_affected() == 0 {
+                let row = sqlx::query("SELECT epoch FROM agents WHERE name = $1")
+                    .bind(agent)
+                    .fetch_optional(work.on())
+                    .await?;
+                let agent = agent.to_owned();
+                return Err(match row {
+                    Some(row) => Refusal::Reconnected { agent, given: epoch, current: row.number("epoch")? }.into(),
+                    None => Refusal::Unknown { kind: "agent", name: agent }.into(),
+                });
+            }
+            work.commit().await
+        })
+        .await
+    }
+
+    /// The connection of this epoch has ended. `false` if the agent has a newer one, which stays.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn agent_disconnected(&self, agent: &str, epoch: i64, now: Timestamp) -> Result<bool, StoreError> {
+        self.done("note that an agent has disconnected", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let changed =
+                sqlx::query("UPDATE agents SET controller = NULL, last_seen = $3 WHERE name = $1 AND epoch = $2")
+                    .bind(agent)
+                    .bind(epoch)
+                    .bind(micros(now))
+                    .execute(work.on())
+                    .await?;
+            work.commit().await?;
+            Ok(changed.rows_affected() == 1)
+        })
+        .await
+    }
+
+    /// A controller starts anew or is gone: none of the connections that it had exists any more. The agents' names.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn agents_lost(&self, controller: &str) -> Result<Vec<String>, StoreError> {
+        self.done("note that a controller's agents are gone", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let rows = sqlx::query("UPDATE agents SET controller = NULL WHERE controller = $1 RETURNING name")
+                .bind(controller)
+                .fetch_all(work.on())
+                .await?;
+            let mut names = rows.iter().map(|row| row.text("name")).collect::<Result<Vec<_>, _>>()?;
+            work.commit().await?;
+            names.sort();
+            Ok(names)
+        })
+        .await
+    }
+
+    /// The agent of this name.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], or the store's own.
+    pub async fn agent(&self, name: &str) -> Result<Agent, StoreError> {
+        self.done("read an agent", || async {
+            let row =
+                sqlx::query("SELECT * FROM agents WHERE name = $1").bind(name).fetch_optional(&self.readers).await?;
+            match row {
+                Some(row) => Agent::read(&row),
+                None => Err(Refusal::Unknown { kind: "agent", name: name.to_owned() }.into()),
+            }
+        })
+        .await
+    }
+
+    /// All agents, by name.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn agents(&self) -> Result<Vec<Agent>, StoreError> {
+        self.done("list agents", || async {
+            let rows = sqlx::query("SELECT * FROM agents").fetch_all(&self.readers).await?;
+            let mut agents = rows.iter().map(Agent::read).collect::<Result<Vec<_>, _>>()?;
+            agents.sort_by(|one, other| one.name.cmp(&other.name));
+            Ok(agents)
+        })
+        .await
+    }
+
+    /// Forgets an agent that is not connected. `false` if it is connected or unknown.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn forget_agent(&self, name: &str) -> Result<bool, StoreError> {
+        self.done("forget an agent", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let removed = sqlx::query("DELETE FROM agents WHERE name = $1 AND controller IS NULL")
+                .bind(name)
+                .execute(work.on())
+                .await?;
+            work.commit().await?;
+            Ok(removed.rows_affected() == 1)
+        })
+        .await
+    }
+}
+
+impl Agent {
+    fn read(row: &AnyRow) -> Result<Self, Fault> {
+        let epoch = row.number("epoch")?;
+        Ok(Self {
+            name: row.text("name")?,
+            labels: row.json("labels")?,
+            capabilities: row.json("capabilities")?,
+            certificate: row.text("certificate")?,
+            version: row.text("version")?,
+            first_seen: row.time("first_seen")?,
+            last_seen: row.time("last_seen")?,
+            connected: row.optional_text("controller")?.map(|controller| Connected { controller, epoch }),
+            health: row.word("health")?,
+            active: row.json("active")?,
+            stuck: row.json("stuck")?,
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! Certificates that were issued, and those that were revoked.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
+
+use super::columns::{Columns, micros, words};
+use super::error::{Fault, Nature, Refusal, nature};
+use super::transaction::Under;
+use super::{Store, StoreError};
+
+words! {
+    /// What a certificate is for.
+    CertificateRole {
+        /// An agent's.
+        Agent = "agent",
+        /// A controller's.
+        Controller = "controller",
+    }
+}
+
+/// A certificate to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCertificate {
+    /// Its serial number, in hexadecimal digits.
+    pub serial: String,
+    /// The name of whom it is for.
+    pub subject: String,
+    /// What it is for.
+    pub role: CertificateRole,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
+}
+
+/// A certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Its serial number, in hexadecimal digits.
+    pub serial: String,
+    /// The name of whom it is for.
+    pub subject: String,
+    /// What it is for.
+    pub role: CertificateRole,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// Why.
+    pub revoked_because: Option<String>,
+}
+
+impl Store {
+    /// Keeps a certificate that is being issued.
+    ///
+    /// # Errors
+    /// [`Refusal::Exists`], or the store's own.
+    pub async fn record_certificate(&self, certificate: &NewCertificate, now: Timestamp) -> Result<(), StoreError> {
+        self.done("keep a certificate", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let inserted = sqlx::query(
+                "INSERT INTO certificates (serial, subject, role, issued_at, not_after) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(certificate.serial.as_str())
+            .bind(certificate.subject.as_str())
+            .bind(certificate.role.as_str())
+            .bind(micros(now))
+            .bind(micros(certificate.not_after))
+            .execute(work.on())
+            .await;
+            match inserted {
+                Err(error) if nature(&error) == Nature::Duplicate => {
+                    Err(Refusal::Exists { kind: "certificate", name: certificate.serial.clone() }.into())
+                }
+                Err(error) => Err(error.into()),
+                Ok(_) => work.commit().await,
+            }
+        })
+        .await
+    }
+
+    /// The certificate with this serial number.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], or the store's own.
+    pub async fn certificate(&self, serial: &str) -> Result<Certificate, StoreError> {
+        self.done("read a certificate", || async {
+            let row = sqlx::query("SELECT * FROM certificates WHERE serial = $1")
+                .bind(serial)
+                .fetch_optional(&self.readers)
+                .await?;
+            match row {
+                Some(row) => Certificate::read(&row),
+                None => Err(unknown(serial)),
+            }
+        })
+        .await
+    }
+
+    /// Certificates, the newest first; only those of one subject, if it is given.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn certificates(&self, subject: Option<&str>) -> Result<Vec<Certificate>, StoreError> {
+        self.done("list certificates", || async {
+            let rows = sqlx::query(
+                "SELECT * FROM certificates WHERE $1 IS NULL OR subject = $1 ORDER BY issued_at DESC, serial",
+            )
+            .bind(subject)
+            .fetch_all(&self.readers)
+            .await?;
+            rows.iter().map(Certificate::read).collect()
+        })
+        .await
+    }
+
+    /// Revokes a certificate. The first reason and time stay.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], or the store's own.
+    pub async fn revoke_certificate(
+        &self,
+        serial: &str,
+        because: &str,
+        now: Timestamp,
+    ) -> Result<Certificate, StoreError> {
+        self.done("revoke a certificate", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let row = sqlx::query(
+                "UPDATE certificates SET revoked_because = COALESCE(revoked_because, $2),
+                    revoked_at = COALESCE(revoked_at, $3)
+                 WHERE serial = $1 RETURNING *",
+            )
+            .bind(serial)
+            .bind(because)
+            .bind(micros(now))
+            .fetch_optional(work.on())
+            .await?;
+            let revoked = Certificate::read(&row.ok_or_else(|| unknown(serial))?)?;
+            work.commit().await?;
+            Ok(revoked)
+        })
+        .await
+    }
+
+    /// The serial numbers of all certificates that are revoked and would otherwise still be valid.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn revoked_serials(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        self.done("list revoked certificates", || async {
+            let rows = sqlx::query("SELECT serial FROM certificates WHERE revoked_at IS NOT NULL AND not_after > $1")
+                .bind(micros(now))
+                .fetch_all(&self.readers)
+                .await?;
+            rows.iter().map(|row| row.text("serial")).collect()
+        })
+        .await
+    }
+
+    /// Forgets certificates that were valid only until before this time.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn prune_certificates(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.done("forget expired certificates", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let removed = sqlx::query("DELETE FROM certificates WHERE not_after < $1")
+                .bind(micros(before))
+                .execute(work.on())
+                .await?;
+            work.commit().await?;
+            Ok(removed.rows_affected())
+        })
+        .await
+    }
+}
+
+impl Certificate {
+    fn read(row: &AnyRow) -> Result<Self, Fault> {
+        Ok(Self {
+            serial: row.text("serial")?,
+            subject: row.text("subject")?,
+            role: row.word("role")?,
+            issued_at: row.time("issued_at")?,
+            not_after: row.time("not_after")?,
+            revoked_at: row.optional_time("revoked_at")?,
+            revoked_because: row.optional_text("revoked_because")?,
+        })
+    }
+}
+
+fn unknown(serial: &str) -> Fault {
+    Refusal::Unknown { kind: "certificate", name: serial.to_owned() }.into()
+}
