@@ -26,6 +26,19 @@ pub const GRACE: Duration = Duration::from_secs(2);
 pub struct BootTime(u64);
 
 impl BootTime {
+    /// The moment of boot.
+    pub const MIN: Self = Self(0);
+
+    /// That many nanoseconds after boot, as a message says it.
+    pub fn from_nanoseconds(nanoseconds: u64) -> Self {
+        Self(nanoseconds)
+    }
+
+    /// Nanoseconds since boot, as a message says it.
+    pub fn nanoseconds(self) -> u64 {
+        self.0
+    }
+
     /// Now.
     pub fn now() -> Self {
         let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Boottime);

@@ -24,6 +24,7 @@ pub mod node;
 pub mod plan;
 pub mod policy;
 pub mod recover;
+pub mod session;
 pub mod signals;
 pub mod state;
 pub mod suggest;

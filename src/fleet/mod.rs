@@ -4,7 +4,11 @@
 
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod halt;
 pub mod local;
+pub mod registry;
+pub mod remote;
+pub mod server;
 
 use std::future::Future;
 use std::pin::Pin;

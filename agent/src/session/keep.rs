@@ -1,0 +1,48 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Clock;
+use super::desk::Desk;
+use crate::node::MustStop;
+
+/// How often the host is looked at while a fault is in place: whether somebody halted it, whether the guard lives, and,
+/// after a suspend, how late it is (timers of the runtime do not count the time asleep).
+const LOOK: Duration = Duration::from_secs(1);
+
+const GUARD_LOST: &str = "the guard is gone";
+
+/// Keeps the law of the lease on this host, connected or not, until the guard is lost.
+pub(super) async fn keep<C: Clock>(desk: Arc<Desk<C>>) -> MustStop {
+    loop {
+        let changed = desk.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        desk.host.heartbeat();
+        let must_stop = if desk.is_idle() { None } else { desk.must_stop() };
+        if must_stop == Some(MustStop::GuardLost) {
+            desk.undo_all(GUARD_LOST).await;
+            return MustStop::GuardLost;
+        }
+        let due = match must_stop {
+            Some(MustStop::Halted(halt)) => desk.take_all(&format!("the host was halted: {}", halt.reason)),
+            _ => desk.take_due(),
+        };
+        if !due.is_empty() {
+            // Beside this loop: an undo that waits for a slow step must not hold up the next one's.
+            let desk = Arc::clone(&desk);
+            tokio::spawn(async move { desk.undo_alone(due).await });
+        }
+        match desk.next() {
+            None => changed.await,
+            Some(next) => {
+                let left = next.since(desk.clock.now());
+                // What is due already is under way, and says when it is over.
+                let pause = if left.is_zero() { LOOK } else { left.min(LOOK) };
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = &mut changed => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Halting the whole fleet: everything on every host is undone at once, and nothing is injected until released.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use faultline_agent::halt::Halt;
+use faultline_agent::lease::LEASE;
+use faultline_agent::node::{NodeStatus, StuckFault, Undone};
+use faultline_agent::session::wire::answer::Outcome;
+use faultline_agent::session::wire::request::Kind;
+use faultline_agent::session::wire::{HaltOrder, ReleaseOrder, UndoneAlone};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use super::registry::Registry;
+
+/// What a halt of the fleet did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetHalted {
+    /// The hosts that answered, by name.
+    pub hosts: Vec<HostHalted>,
+    /// Those that did not.
+    pub not_reached: Vec<NotReached>,
+    /// From the order to the last answer.
+    pub took: Duration,
+}
+
+/// A host that obeyed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostHalted {
+    /// Its name.
+    pub host: String,
+    /// The faults that were in place, each with what became of it.
+    pub undone: Vec<FaultHalted>,
+    /// What is stuck there.
+    pub left: Vec<StuckFault>,
+}
+
+/// A fault that was in place when its host was halted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FaultHalted {
+    /// Its id.
+    pub fault: String,
+    /// What was found and done.
+    pub undone: Undone,
+}
+
+/// A host that did not answer. It undoes by itself at the end of its lease, and is told to halt when it comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotReached {
+    /// Its name.
+    pub host: String,
+    /// Why.
+    pub because: String,
+    /// Within which time it will have undone everything by itself.
+    pub undoes_within: Duration,
+}
+
+impl FleetHalted {
+    /// Whether every host that is known has said that nothing is left.
+    pub fn is_clean(&self) -> bool {
+        self.not_reached.is_empty()
+            && self
+                .hosts
+                .iter()
+                .all(|host| host.left.is_empty() && host.undone.iter().all(|fault| fault.undone.verified))
+    }
+}
+
+/// Halts every host at once, and waits for their answers for so long. From the first moment on nothing is injected over
+/// this registry, and hosts that join are halted too.
+pub async fn halt(registry: &Arc<Registry>, reason: &str, within: Duration) -> FleetHalted {
+    let began = Instant::now();
+    registry.set_halted(Some(reason.to_owned()));
+    let (lines, gone) = registry.lines();
+    let mut asked = JoinSet::new();
+    for (host, line) in lines {
+        let kind = Kind::Halt(HaltOrder { reason: reason.to_owned() });
+        asked.spawn(async move {
+            let answer = line.ask(kind, within).await.map_err(|error| error.to_string());
+            (host.clone(), answer.and_then(|outcome| obeyed(host, outcome)))
+        });
+    }
+    let mut halted = FleetHalted { hosts: Vec::new(), not_reached: Vec::new(), took: Duration::ZERO };
+    let not_reached = |host: String, because: String| {
+        let silent = registry.silent_for(&host).unwrap_or_default();
+        NotReached { host, because, undoes_within: LEASE.saturating_sub(silent) }
+    };
+    for (host, answer) in asked.join_all().await {
+        match answer {
+            Ok(host) => halted.hosts.push(host),
+            Err(because) => halted.not_reached.push(not_reached(host, because)),
+        }
+    }
+    halted.not_reached.extend(gone.into_iter().map(|host| not_reached(host, "it is not connected".into())));
+    halted.hosts.sort_by(|one, other| one.host.cmp(&other.host));
+    halted.not_reached.sort_by(|one, other| one.host.cmp(&other.host));
+    halted.took = began.elapsed();
+    halted
+}
+
+fn obeyed(host: String, outcome: Outcome) -> Result<HostHalted, String> {
+    match outcome {
+        Outcome::Halted(halted) => {
+            let understood = |error: serde_json::Error| format!("its answer cannot be understood: {error}");
+            let status: NodeStatus = serde_json::from_str(&halted.status).map_err(understood)?;
+            let undone = halted.faults.into_iter().map(|UndoneAlone { fault, undone, .. }| {
+                Ok(FaultHalted { fault, undone: serde_json::from_str(&undone).map_err(understood)? })
+            });
+            Ok(HostHalted { undone: undone.collect::<Result<_, String>>()?, left: status.stuck, host })
+        }
+        Outcome::Refused(reason) => Err(reason),
+        _ => Err("it answers something else than was asked".into()),
+    }
+}
+
+/// What a release of the fleet did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetReleased {
+    /// Hosts that are halted all the same, by somebody on the host, with that halt.
+    pub still_halted: Vec<(String, Halt)>,
+    /// Hosts that did not answer, and why. They are released when they come back.
+    pub not_reached: Vec<(String, String)>,
+}
+
+/// Takes the halt of the fleet back. What somebody set on a host itself stays.
+pub async fn release(registry: &Arc<Registry>, within: Duration) -> FleetReleased {
+    registry.set_halted(None);
+    let (lines, gone) = registry.lines();
+    let mut asked = JoinSet::new();
+    for (host, line) in lines {
+        asked.spawn(async move { (host, line.ask(Kind::Release(ReleaseOrder {}), within).await) });
+    }
+    let mut released = FleetReleased::default();
+    for (host, answer) in asked.join_all().await {
+        let halted = match answer {
+            Ok(Outcome::Released(text)) => {
+                serde_json::from_str::<Option<Halt>>(&text).map_err(|error| error.to_string())
+            }
+            Ok(Outcome::Refused(reason)) => Err(reason),
+            Ok(_) => Err("it answers something else than was asked".into()),
+            Err(error) => Err(error.to_string()),
+        };
+        match halted {
+            Ok(Some(halt)) => released.still_halted.push((host, halt)),
+            Ok(None) => {}
+            Err(because) => released.not_reached.push((host, because)),
+        }
+    }
+    released.not_reached.extend(gone.into_iter().map(|host| (host, "it is not connected".into())));
+    released.still_halted.sort_by(|one, other| one.0.cmp(&other.0));
+    released.not_reached.sort();
+    released
+}

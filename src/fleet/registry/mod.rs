@@ -1,0 +1,274 @@
+//! Who is connected: every host that has dialled, with its labels and status, and the line to it.
+//!
+//! Invariants:
+//! - one live line a name; a second takes its place only if it is newer, and the first is told why it ends;
+//! - who a host is comes from its certificate; a host that claims another name is refused;
+//! - this room keeps nothing on disk and knows no store: who wants to, subscribes to its events.
+
+mod greet;
+mod line;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use faultline_agent::node::{NodeStatus, Undone};
+use faultline_agent::session::limits::SILENCE;
+use faultline_agent::session::wire::{Goodbye, Heartbeat, UndoneAlone};
+use jiff::Timestamp;
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
+
+pub(crate) use greet::Greeted;
+pub(crate) use line::{Line, NoAnswer, Outgoing};
+pub use view::{FleetEvent, HostView, Peer};
+
+/// So many events may be unread by a subscriber before it misses some.
+const EVENTS: usize = 16 * 1024;
+
+/// How often it is looked who is silent.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// All hosts of a controller.
+#[derive(Debug)]
+pub struct Registry {
+    hosts: Mutex<BTreeMap<String, Host>>,
+    events: broadcast::Sender<FleetEvent>,
+    /// Raised whenever a host joins, so that who waits for one looks again.
+    joined: watch::Sender<u64>,
+    halted: watch::Sender<Option<String>>,
+    lines: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Host {
+    labels: BTreeMap<String, String>,
+    program: String,
+    address: String,
+    serial: String,
+    boot_id: String,
+    process_began: u64,
+    session: u64,
+    heard: Instant,
+    status: NodeStatus,
+    line: Option<Arc<Line>>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            hosts: Mutex::default(),
+            events: broadcast::Sender::new(EVENTS),
+            joined: watch::Sender::new(0),
+            halted: watch::Sender::new(None),
+            lines: AtomicU64::new(1),
+        }
+    }
+}
+
+impl Registry {
+    fn hosts(&self) -> MutexGuard<'_, BTreeMap<String, Host>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every host that was seen in the life of this controller, by name.
+    pub fn views(&self) -> Vec<HostView> {
+        self.hosts().iter().map(|(name, host)| host.view(name)).collect()
+    }
+
+    /// One host.
+    pub fn view(&self, name: &str) -> Option<HostView> {
+        self.hosts().get(name).map(|host| host.view(name))
+    }
+
+    /// How many are connected.
+    pub fn connected(&self) -> usize {
+        self.hosts().values().filter(|host| host.line.is_some()).count()
+    }
+
+    /// What happens from now on. Whoever reads too slowly is told that it missed some, and looks at [`views`](Self::views).
+    pub fn subscribe(&self) -> broadcast::Receiver<FleetEvent> {
+        self.events.subscribe()
+    }
+
+    /// Ends the session of a host, which dials again only if it may.
+    pub fn end(&self, name: &str, reason: &str, come_back: bool) {
+        let line = self.hosts().get_mut(name).and_then(|host| host.line.take());
+        if let Some(line) = line {
+            line.end(reason, come_back);
+            self.tell(FleetEvent::Vanished { host: name.to_owned(), because: reason.to_owned() });
+        }
+    }
+
+    /// Ends every session whose certificate was revoked meanwhile.
+    pub fn end_revoked(&self, is_revoked: impl Fn(&Peer) -> bool) {
+        let hosts = self.hosts();
+        let peers = hosts.iter().filter(|(_, host)| host.line.is_some());
+        let peers = peers.map(|(name, host)| Peer { name: name.clone(), serial: host.serial.clone() });
+        let revoked: Vec<Peer> = peers.filter(|peer| is_revoked(peer)).collect();
+        drop(hosts);
+        for peer in revoked {
+            self.end(&peer.name, "the certificate of this host was revoked", false);
+        }
+    }
+
+    /// Ends all sessions: the controller stops, and asks the agents to come back.
+    pub fn end_all(&self, reason: &str) {
+        for host in self.hosts().values_mut() {
+            if let Some(line) = host.line.take() {
+                line.end(reason, true);
+            }
+        }
+    }
+
+    /// Looks for hosts that have fallen silent until it is dropped: one timer for all of them.
+    pub async fn sweep(&self) {
+        let mut ticks = tokio::time::interval(SWEEP);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = Instant::now();
+            let hosts = self.hosts();
+            let silent = hosts.iter().filter(|(_, host)| host.line.is_some() && now - host.heard > SILENCE);
+            let silent: Vec<String> = silent.map(|(name, _)| name.clone()).collect();
+            drop(hosts);
+            for name in silent {
+                self.end(&name, &format!("nothing was heard of it for {} s", SILENCE.as_secs()), true);
+            }
+        }
+    }
+
+    /// The line to a host, if it is connected.
+    pub(crate) fn line(&self, name: &str) -> Option<Arc<Line>> {
+        self.hosts().get(name).and_then(|host| host.line.clone())
+    }
+
+    /// The lines to all hosts that are connected, and the names of those that are not.
+    pub(crate) fn lines(&self) -> (Vec<(String, Arc<Line>)>, Vec<String>) {
+        let mut gone = Vec::new();
+        let hosts = self.hosts();
+        let lines = hosts.iter().filter_map(|(name, host)| match &host.line {
+            Some(line) => Some((name.clone(), Arc::clone(line))),
+            None => {
+                gone.push(name.clone());
+                None
+            }
+        });
+        (lines.collect(), gone)
+    }
+
+    /// The line to a host as soon as it is connected.
+    pub(crate) async fn line_soon(&self, name: &str) -> Arc<Line> {
+        let mut joined = self.joined.subscribe();
+        loop {
+            joined.mark_unchanged();
+            if let Some(line) = self.line(name) {
+                return line;
+            }
+            if joined.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// How long ago a host was heard.
+    pub(crate) fn silent_for(&self, name: &str) -> Option<Duration> {
+        self.hosts().get(name).map(|host| host.heard.elapsed())
+    }
+
+    /// The halt that is in force for the whole fleet.
+    pub fn halted(&self) -> Option<String> {
+        self.halted.borrow().clone()
+    }
+
+    /// From now on a halt is in force, or none; hosts that join are told so. Asks nobody.
+    pub fn set_halted(&self, reason: Option<String>) {
+        self.halted.send_replace(reason);
+    }
+
+    /// A heartbeat came over a line.
+    pub(crate) fn beat(&self, name: &str, line: &Arc<Line>, beat: Heartbeat) {
+        line.heard_clock(beat.clock_ns);
+        if self.hear(name, line, beat.status.as_deref()) {
+            self.alone(name, beat.undone_alone);
+        }
+    }
+
+    /// Anything came over a line; answers whether it is that of the host still.
+    pub(crate) fn hear(&self, name: &str, line: &Arc<Line>, status: Option<&str>) -> bool {
+        let mut hosts = self.hosts();
+        let Some(host) = hosts.get_mut(name).filter(|host| host.has(line)) else { return false };
+        host.heard = Instant::now();
+        if let Some(status) = status {
+            match serde_json::from_str(status) {
+                Ok(status) => host.status = status,
+                Err(error) => tracing::warn!(host = name, %error, "a status cannot be understood"),
+            }
+        }
+        true
+    }
+
+    /// The agent said goodbye.
+    pub(crate) fn farewell(&self, name: &str, line: &Arc<Line>, goodbye: &Goodbye) {
+        if self.hear(name, line, Some(&goodbye.status)) && self.take(name, line) {
+            line.end("goodbye", true);
+            self.tell(FleetEvent::Left { host: name.to_owned(), because: goodbye.reason.clone() });
+        }
+    }
+
+    /// A line was lost.
+    pub(crate) fn lost(&self, name: &str, line: &Arc<Line>, because: &str) {
+        line.end(because, true);
+        if self.take(name, line) {
+            self.tell(FleetEvent::Vanished { host: name.to_owned(), because: because.to_owned() });
+        }
+    }
+
+    /// Takes the line from the host, if it is its line still.
+    fn take(&self, name: &str, line: &Arc<Line>) -> bool {
+        let mut hosts = self.hosts();
+        let host = hosts.get_mut(name).filter(|host| host.has(line));
+        host.is_some_and(|host| host.line.take().is_some())
+    }
+
+    fn alone(&self, name: &str, all: Vec<UndoneAlone>) {
+        for UndoneAlone { fault, because, undone } in all {
+            match serde_json::from_str::<Undone>(&undone) {
+                Ok(undone) => self.tell(FleetEvent::UndoneAlone { host: name.to_owned(), fault, because, undone }),
+                Err(error) => tracing::warn!(host = name, %error, "an undo report cannot be understood"),
+            }
+        }
+    }
+
+    fn tell(&self, event: FleetEvent) {
+        // Nobody may listen.
+        let _ = self.events.send(event);
+    }
+
+    fn number(&self) -> u64 {
+        self.lines.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Host {
+    fn has(&self, line: &Arc<Line>) -> bool {
+        self.line.as_ref().is_some_and(|own| own.number == line.number)
+    }
+
+    fn view(&self, name: &str) -> HostView {
+        let ago = jiff::SignedDuration::try_from(self.heard.elapsed()).unwrap_or_default();
+        HostView {
+            name: name.to_owned(),
+            labels: self.labels.clone(),
+            program: self.program.clone(),
+            address: self.address.clone(),
+            serial: self.serial.clone(),
+            boot_id: self.boot_id.clone(),
+            connected: self.line.is_some(),
+            last_heard: Timestamp::now().saturating_sub(ago).unwrap_or_default(),
+            status: self.status.clone(),
+        }
+    }
+}

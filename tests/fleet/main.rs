@@ -1,0 +1,10 @@
+//! Controller and agents, both ends of the wire, over hosts that are played.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod both_ends;
+mod certificates;
+mod cuts;
+mod halting;
+mod hostile;
+mod network;
+mod played_host;
