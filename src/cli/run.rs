@@ -15,6 +15,7 @@ use super::{output, plan};
 use crate::document::Document;
 use crate::document::load::{Loaded, load, name_of};
 use crate::document::set::Setting;
+use crate::experiment::check::can_run_alone;
 use crate::experiment::document::Experiment;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::report::{self, Format, RunReport};
@@ -116,6 +117,7 @@ pub(super) fn run_all(
     arguments: &Arguments,
     global: &Global,
 ) -> anyhow::Result<ExitCode> {
+    documents.iter().try_for_each(can_run_alone)?;
     // The state folder belongs to the user who calls, so it is found before a user namespace makes him root.
     let state = StateFolder::resolve(global.state.as_deref())?;
     let private = documents.iter().any(|loaded| loaded.document.spec.has_private_network());

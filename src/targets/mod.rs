@@ -3,6 +3,8 @@
 //! What a target is on one host (processes, a cgroup, a network namespace) is found there, by
 //! [`faultline_agent::target`].
 
+pub mod hosts;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use faultline_agent::target::{HostTarget, TargetError as HostTargetError};
@@ -42,7 +44,8 @@ pub fn on_host(target: &Target) -> HostTarget {
         process: target.process.clone(),
         cgroup: target.cgroup.clone(),
         network_namespace: target.network_namespace.clone(),
-        pick: target.pick,
+        // What chose the hosts already does not choose among their processes.
+        pick: target.process_pick(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::run::experiments;
 use super::{failure, output};
 use crate::document::load::Loaded;
 use crate::document::set::Setting;
+use crate::experiment::check::can_run_alone;
 use crate::experiment::document::{Experiment, ServiceNetwork};
 
 /// Show targets, every step and its undo; touches nothing
@@ -145,6 +146,7 @@ pub fn show(
     json: bool,
     global: &Global,
 ) -> anyhow::Result<ExitCode> {
+    documents.iter().try_for_each(can_run_alone)?;
     let state = StateFolder::locate(global.state.as_deref())?;
     let plans: Vec<ExperimentPlan> =
         documents.iter().map(|document| make::plan(document, seed, &state)).collect::<anyhow::Result<_>>()?;

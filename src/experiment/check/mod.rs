@@ -1,5 +1,8 @@
 //! What is wrong with an experiment that can be told without a host: everything that types alone do not forbid.
 
+mod alone;
+mod contradiction;
+mod hosts;
 mod method;
 mod names;
 mod objectives;
@@ -9,6 +12,7 @@ mod signals;
 mod targets;
 
 use super::document::{Experiment, Spec};
+pub use alone::can_run_alone;
 pub(crate) use crate::document::findings::Findings;
 pub(crate) use crate::document::yaml::at;
 

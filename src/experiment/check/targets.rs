@@ -1,14 +1,14 @@
 use std::path::{Component, Path as FilePath};
 
-use super::{Findings, at};
+use super::{Findings, at, hosts};
 use crate::document::yaml::Path;
-use crate::experiment::document::{Pick, ProcessSelector, Signal, Spec, Target};
+use crate::experiment::document::{HostSelector, Pick, ProcessSelector, Signal, Spec, Target};
 
 /// Whom the faults meet.
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
     for (name, target) in &spec.targets {
         let path = at!["spec", "targets", name];
-        one(&path, target, findings);
+        one(&path, target, spec, findings);
         let injected = spec.injections().any(|inject| inject.on.as_ref() == Some(name));
         let read =
             spec.signals.values().any(|signal| matches!(signal, Signal::Host(host) if host.of.as_ref() == Some(name)));
@@ -17,16 +17,11 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
             findings.warn(&path, format!("nothing uses the target `{name}`"), "name it in an `inject` by `on`");
         }
     }
+    hosts::whole(spec, findings);
 }
 
-fn one(path: &Path, target: &Target, findings: &mut Findings<'_>) {
-    if target.hosts.is_some() {
-        findings.error_at_key(
-            &path.join("hosts"),
-            "`hosts` selects among the agents of a controller, and there is none here",
-            "leave it out: everything then happens on the host of the run",
-        );
-    }
+fn one(path: &Path, target: &Target, spec: &Spec, findings: &mut Findings<'_>) {
+    hosts::selector(path, target, spec, findings);
     let given: Vec<&str> = [
         ("service", target.service.is_some()),
         ("process", target.process.is_some()),
@@ -62,7 +57,7 @@ fn one(path: &Path, target: &Target, findings: &mut Findings<'_>) {
             );
         }
     }
-    pick(&path.join("pick"), &target.pick, given.first().copied(), findings);
+    pick(&path.join("pick"), target, given.first().copied(), findings);
 }
 
 fn process(path: &Path, selector: &ProcessSelector, findings: &mut Findings<'_>) {
@@ -124,7 +119,8 @@ fn cgroup_path(path: &Path, cgroup: &FilePath, findings: &mut Findings<'_>) {
     }
 }
 
-fn pick(path: &Path, pick: &Pick, kind: Option<&str>, findings: &mut Findings<'_>) {
+fn pick(path: &Path, target: &Target, kind: Option<&str>, findings: &mut Findings<'_>) {
+    let pick = &target.pick;
     if pick.count.is_some() && pick.percent.is_some() {
         findings.error_at_key(&path.join("percent"), "`count` and `percent` cannot both be given", "");
     }
@@ -136,7 +132,8 @@ fn pick(path: &Path, pick: &Pick, kind: Option<&str>, findings: &mut Findings<'_
     if pick.percent.is_some_and(|percent| percent.number() == 0.0) {
         findings.error(&path.join("percent"), "this would pick none", "");
     }
-    let picks = *pick != Pick::default();
+    // Beside `hosts` without a `pick` of its own it chooses hosts.
+    let picks = *pick != Pick::default() && !matches!(&target.hosts, Some(HostSelector { pick: None, .. }));
     if picks && !matches!(kind, Some("process" | "service")) {
         findings.error_at_key(
             path,

@@ -147,10 +147,6 @@ fn targets_are_one_thing_and_no_surprise() {
             "Error spec.targets.t.pick: `pick` chooses among processes, and this target has only one thing to choose",
         ),
         (
-            "{ hosts: { labels: { a: b } } }",
-            "Error spec.targets.t.hosts: `hosts` selects among the agents of a controller, and there is none here",
-        ),
-        (
             "{ process: { commandLine: 'a(b' } }",
             "Error spec.targets.t.process.commandLine: `a(b` is not a regular expression: unclosed group",
         ),

@@ -1,14 +1,25 @@
 //! The types of an experiment document. `deny_unknown_fields` throughout: a misspelt key is an error, never ignored.
 
+mod blast_radius;
+mod host_pattern;
+mod host_pick;
+mod label_expression;
 mod method;
 mod objective;
 mod service;
 mod signal;
 mod status;
 mod target;
+mod tolerance;
 mod traffic_floor;
 
+pub use blast_radius::{BlastRadius, HostCeiling, LabelGroup, LabelGroupError};
 pub use faultline_agent::facts::{Pick, ProcessSelector};
+pub use host_pattern::{HostPattern, HostPatternError};
+pub use host_pick::HostPick;
+pub use label_expression::{
+    LabelCondition, LabelExpression, LabelExpressionError, LabelVersion, VersionComparison, is_label_name,
+};
 pub use method::{Inject, MethodStep};
 pub use objective::{
     ErrorBound, LatencyBound, Objective, Reference, Resource, SaturationBound, TrafficBound, ValueBound, quantile_name,
@@ -17,6 +28,7 @@ pub use service::{Ready, Restart, Service};
 pub use signal::{ExecReading, ExecSignal, HostSignal, HttpSignal, PrometheusSignal, Signal, TcpSignal};
 pub use status::StatusRange;
 pub use target::{HostSelector, Target};
+pub use tolerance::Tolerance;
 pub use traffic_floor::TrafficFloor;
 
 use std::collections::BTreeMap;
@@ -86,6 +98,16 @@ pub struct Spec {
     /// Whom the faults meet, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub targets: BTreeMap<String, Target>,
+    /// The most that may be touched, by all targets together.
+    #[serde(default, skip_serializing_if = "BlastRadius::is_empty")]
+    pub blast_radius: BlastRadius,
+    /// Whether another run that says the same may act on the same hosts at the same time. Unless told, a host is one
+    /// run's alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shares_hosts: bool,
+    /// What may happen to hosts in mid-fault without the run being aborted.
+    #[serde(default, skip_serializing_if = "Tolerance::is_none")]
+    pub tolerate: Tolerance,
     /// What is done, in order.
     #[schemars(length(min = 2))]
     pub method: Vec<MethodStep>,

@@ -1,0 +1,79 @@
+//! What cannot be carried out on one host, without a controller.
+
+use super::at;
+use crate::document::diagnostic::{Diagnostic, Severity};
+use crate::document::load::{LoadError, Loaded};
+use crate::document::yaml::{Node, Path, Place, Value, read};
+use crate::experiment::document::Experiment;
+
+/// Whether an experiment can be run on this host alone: no target selects among the agents of a controller.
+///
+/// # Errors
+/// With every target that does, and where it stands in the file.
+pub fn can_run_alone(loaded: &Loaded<Experiment>) -> Result<(), LoadError> {
+    let on_fleet = loaded.document.spec.targets.iter().filter(|(_, target)| target.hosts.is_some());
+    let diagnostics: Vec<Diagnostic> = on_fleet
+        .map(|(name, _)| {
+            let path = at!["spec", "targets", name, "hosts"];
+            Diagnostic {
+                severity: Severity::Error,
+                path: path.to_string(),
+                message: "`hosts` selects among the agents of a controller, and there is none here".into(),
+                hint: Some("leave it out: everything then happens on the host of the run".into()),
+                place: place(loaded, &path),
+            }
+        })
+        .collect();
+    if diagnostics.is_empty() {
+        return Ok(());
+    }
+    Err(LoadError::Wrong { file: loaded.file.clone(), diagnostics, sources: loaded.sources.clone() })
+}
+
+/// Where a key stands in the file: in the document of this name.
+fn place(loaded: &Loaded<Experiment>, path: &Path) -> Place {
+    let documents = read::read(&loaded.text, 0).unwrap_or_default();
+    let name = at!["metadata", "name"];
+    let is_it = |tree: &&Node| match tree.at(&name).map(|node| &node.value) {
+        Some(Value::Scalar(scalar)) => scalar.text == loaded.document.metadata.name,
+        _ => false,
+    };
+    documents.iter().find(is_it).map_or_else(Place::default, |tree| tree.place_of_key(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::load::from_text;
+
+    const TWO: &str = r#"
+apiVersion: faultline.dev/v1
+kind: Experiment
+metadata: { name: one }
+spec:
+  hypothesis: It holds.
+  signals: { shop: { http: { url: "http://127.0.0.1:8080/", rate: 50/s } } }
+  steadyState: [{ signal: shop, errors: { below: 1% } }]
+  targets: { db: { process: { name: db } } }
+  method: [{ observe: 30s }, { inject: { fault: { process-pause: {} }, on: db, for: 30s } }]
+---
+apiVersion: faultline.dev/v1
+kind: Experiment
+metadata: { name: two }
+spec:
+  hypothesis: It holds.
+  signals: { shop: { http: { url: "http://127.0.0.1:8080/", rate: 50/s } } }
+  steadyState: [{ signal: shop, errors: { below: 1% } }]
+  targets:
+    db: { process: { name: db }, hosts: { names: [db-1] } }
+  method: [{ observe: 30s }, { inject: { fault: { process-pause: {} }, on: db, for: 30s } }]
+"#;
+
+    #[test]
+    fn a_target_on_a_fleet_is_refused_at_its_place() {
+        let loaded = from_text("two.yaml", TWO, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
+        let experiments: Vec<_> = loaded.into_iter().map(|one| one.experiment().unwrap()).collect();
+        assert!(can_run_alone(&experiments[0]).is_ok());
+        insta::assert_snapshot!(can_run_alone(&experiments[1]).unwrap_err().render(false), @"");
+    }
+}
