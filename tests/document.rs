@@ -82,6 +82,46 @@ fn the_schema_takes_what_the_reader_takes() {
 }
 
 #[test]
+fn the_schema_and_the_reader_agree_about_hosts() {
+    let document = |hosts: &str, radius: &str| {
+        GOOD.replace(
+            "main: { service: shop, pick: { percent: 50, atMost: 2 } }",
+            &format!("main: {{ hosts: {hosts} }}"),
+        )
+        .replace("  seed: 7", &format!("  seed: 7\n  blastRadius: {radius}"))
+    };
+    for (hosts, radius) in [
+        ("{ labels: { role: db }, pick: one }", "{ hosts: 3 }"),
+        ("{ names: [db-1, 'db-*', '?'], pick: all }", "{ hosts: 20%, perLabel: { zone: 1, role=db: 50% } }"),
+        ("{ names: [db-1], pick: { count: 2, atMost: 3, atLeast: 1 } }", "{ hosts: 2 }"),
+        ("{ expressions: ['zone in (a, b)', '!spot', kernel >= 6.1], pick: { upTo: 30% } }", "{}"),
+    ] {
+        let text = document(hosts, radius);
+        assert_eq!(against_the_schema(&text), Vec::<String>::new(), "{hosts}");
+        let loaded = load::from_text("good.yaml", &text, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
+        let written = serde_json::to_value(&loaded[0].document).unwrap();
+        let errors: Vec<String> = validator().iter_errors(&written).map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new(), "what is written back of {hosts}");
+        let again: faultline::experiment::document::Experiment = serde_json::from_value(written).unwrap();
+        assert_eq!(Some(again), loaded[0].clone().experiment().ok().map(|one| one.document), "{hosts}");
+    }
+    for (hosts, radius) in [
+        ("{ names: [db 1] }", "{}"),
+        ("{ names: db-1 }", "{}"),
+        ("{ pick: two, names: [a] }", "{}"),
+        ("{ pick: { atleast: 1 }, names: [a] }", "{}"),
+        ("{ expressions: [''] }", "{}"),
+        ("{ names: [a] }", "{ hosts: -1 }"),
+        ("{ names: [a] }", "{ hosts: 1.5 }"),
+        ("{ names: [a] }", "{ perLabel: { 'a b': 1 } }"),
+    ] {
+        let text = document(hosts, radius);
+        assert!(!against_the_schema(&text).is_empty(), "the schema takes {hosts} {radius}");
+        assert!(load::from_text("wrong.yaml", &text, &[]).is_err(), "the reader takes {hosts} {radius}");
+    }
+}
+
+#[test]
 fn the_schema_refuses_what_the_reader_refuses() {
     for (from, to) in [
         ("hypothesis: It holds.", "hypotheses: It holds."),

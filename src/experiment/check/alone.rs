@@ -10,7 +10,7 @@ use crate::experiment::document::Experiment;
 ///
 /// # Errors
 /// With every target that does, and where it stands in the file.
-pub fn can_run_alone(loaded: &Loaded<Experiment>) -> Result<(), LoadError> {
+pub(crate) fn can_run_alone(loaded: &Loaded<Experiment>) -> Result<(), LoadError> {
     let on_fleet = loaded.document.spec.targets.iter().filter(|(_, target)| target.hosts.is_some());
     let diagnostics: Vec<Diagnostic> = on_fleet
         .map(|(name, _)| {
@@ -74,6 +74,15 @@ spec:
         let loaded = from_text("two.yaml", TWO, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
         let experiments: Vec<_> = loaded.into_iter().map(|one| one.experiment().unwrap()).collect();
         assert!(can_run_alone(&experiments[0]).is_ok());
-        insta::assert_snapshot!(can_run_alone(&experiments[1]).unwrap_err().render(false), @"");
+        insta::assert_snapshot!(can_run_alone(&experiments[1]).unwrap_err().render(false), @r"
+        error: spec.targets.db.hosts: `hosts` selects among the agents of a controller, and there is none here
+           --> two.yaml:20:34
+           |
+        20 |     db: { process: { name: db }, hosts: { names: [db-1] } }
+           |                                  ^^^^^
+          hint: leave it out: everything then happens on the host of the run
+
+        error: two.yaml is not usable: 1 error
+        ");
     }
 }

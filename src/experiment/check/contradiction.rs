@@ -73,7 +73,10 @@ impl<'a> Known<'a> {
         let fits = |value: &&&str| {
             let version = LabelVersion::leading(value);
             !self.excluded.contains(**value)
-                && self.versions.iter().all(|(comparison, wanted)| version.as_ref().is_some_and(|found| comparison.holds(found, wanted)))
+                && self
+                    .versions
+                    .iter()
+                    .all(|(comparison, wanted)| version.as_ref().is_some_and(|found| comparison.holds(found, wanted)))
         };
         self.must_not_be.is_some()
             || self.values.as_ref().is_some_and(|values| values.iter().find(fits).is_none())
@@ -143,6 +146,9 @@ mod tests {
 
     #[test]
     fn one_is_told_of_for_each_label() {
-        assert_eq!(found(&["a", "b", "!a", "!b", "a in (x)"]).iter().map(|(index, _)| *index).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(
+            found(&["a", "b", "!a", "!b", "a in (x)"]).iter().map(|(index, _)| *index).collect::<Vec<_>>(),
+            [2, 3]
+        );
     }
 }

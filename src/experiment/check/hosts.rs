@@ -30,7 +30,8 @@ pub(super) fn selector(path: &Path, target: &Target, spec: &Spec, findings: &mut
             "letters, digits, `-`, `_`, `.`, and perhaps a prefix before one slash",
         );
     }
-    let given: Vec<LabelExpression> = hosts.labels.iter().map(|(label, value)| LabelExpression::is(label, value)).collect();
+    let given: Vec<LabelExpression> =
+        hosts.labels.iter().map(|(label, value)| LabelExpression::is(label, value)).collect();
     let all: Vec<&LabelExpression> = given.iter().chain(&hosts.expressions).collect();
     for (index, message) in contradictions(&all) {
         // What stands in `labels` comes first and contradicts nothing, being one value for each label.
@@ -71,14 +72,11 @@ fn no_pick(path: &Path, target: &Target, hosts: &HostSelector, spec: &Spec, find
 }
 
 fn pick(path: &Path, pick: &HostPick, hosts: &HostSelector, spec: &Spec, findings: &mut Findings<'_>) {
-    let given: Vec<&str> = [
-        ("count", pick.count.is_some()),
-        ("percent", pick.percent.is_some()),
-        ("upTo", pick.up_to.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(key, given)| given.then_some(key))
-    .collect();
+    let given: Vec<&str> =
+        [("count", pick.count.is_some()), ("percent", pick.percent.is_some()), ("upTo", pick.up_to.is_some())]
+            .into_iter()
+            .filter_map(|(key, given)| given.then_some(key))
+            .collect();
     if let [_, second, ..] = given.as_slice() {
         findings.error_at_key(&path.join(*second), format!("only one of `{}` can be given", given.join("`, `")), "");
     }
@@ -94,7 +92,11 @@ fn pick(path: &Path, pick: &HostPick, hosts: &HostSelector, spec: &Spec, finding
     }
     if pick.at_least == Some(0) {
         let hint = "leave it out; `upTo` never draws none either";
-        findings.error(&path.join("atLeast"), "one host at least is always needed: a fault on nobody proves nothing", hint);
+        findings.error(
+            &path.join("atLeast"),
+            "one host at least is always needed: a fault on nobody proves nothing",
+            hint,
+        );
     }
     for (key, most) in [("count", pick.count), ("atMost", pick.at_most)] {
         if let (Some(least), Some(most)) = (pick.at_least, most)
@@ -128,14 +130,17 @@ fn fewest(path: &Path, pick: &HostPick, hosts: &HostSelector, spec: &Spec, findi
     if hosts.names_each() && needed > named && findings.is_whole(&at!["spec"]) {
         findings.error(&place, format!("at least {needed} are needed, and only {named} named"), "");
     }
-    let at_most = |ceiling: &HostCeiling| matches!(ceiling, HostCeiling::Count(most) if needed > *most as usize && *most > 0);
+    let at_most =
+        |ceiling: &HostCeiling| matches!(ceiling, HostCeiling::Count(most) if needed > *most as usize && *most > 0);
     if spec.blast_radius.hosts.as_ref().is_some_and(at_most) {
         findings.error(&place, format!("at least {needed} are needed, and `blastRadius.hosts` allows fewer"), "");
     }
     for (group, ceiling) in &spec.blast_radius.per_label {
-        let all_in_it = hosts.labels.get(&group.label).is_some_and(|value| group.value.as_ref().is_none_or(|one| one == value));
+        let all_in_it =
+            hosts.labels.get(&group.label).is_some_and(|value| group.value.as_ref().is_none_or(|one| one == value));
         if all_in_it && at_most(ceiling) {
-            let message = format!("at least {needed} are needed, and `blastRadius.perLabel` allows {ceiling} with `{group}`");
+            let message =
+                format!("at least {needed} are needed, and `blastRadius.perLabel` allows {ceiling} with `{group}`");
             findings.error(&place, message, "");
         }
     }
@@ -148,13 +153,17 @@ fn names(hosts: &HostSelector) -> BTreeSet<&str> {
 /// What the experiment as a whole says of hosts.
 pub(super) fn whole(spec: &Spec, findings: &mut Findings<'_>) {
     let path = at!["spec", "blastRadius"];
-    let closed = ("nothing gets below this ceiling, so no fault could be injected", "one host at least is always needed");
+    let closed =
+        ("nothing gets below this ceiling, so no fault could be injected", "one host at least is always needed");
     if spec.blast_radius.hosts.is_some_and(HostCeiling::is_zero) {
         findings.error(&path.join("hosts"), closed.0, closed.1);
     }
     for (group, _) in spec.blast_radius.per_label.iter().filter(|(_, ceiling)| ceiling.is_zero()) {
-        let place = path.join("perLabel").join(group.to_string());
-        let hint = format!("to keep these hosts out, add `{}` to the expressions of each target", opposite(group.value.as_deref(), &group.label));
+        let place = path.join("perLabel").join(&group.to_string());
+        let hint = format!(
+            "to keep these hosts out, add `{}` to the expressions of each target",
+            opposite(group.value.as_deref(), &group.label)
+        );
         findings.error(&place, "nothing gets below this ceiling", hint);
     }
     if !findings.is_whole(&at!["spec"]) {
@@ -170,7 +179,8 @@ pub(super) fn whole(spec: &Spec, findings: &mut Findings<'_>) {
             findings.warn(&at!["spec", key], "no target has `hosts`, so this is about nothing", "leave it out");
         }
     }
-    let says = |on: Option<&str>| on.and_then(|name| spec.targets.get(name)).is_some_and(|target| target.hosts.is_some());
+    let says =
+        |on: Option<&str>| on.and_then(|name| spec.targets.get(name)).is_some_and(|target| target.hosts.is_some());
     let used = spec.injections().any(|inject| says(inject.on.as_deref()));
     for (index, step) in spec.method.iter().enumerate().filter(|_| used) {
         let path = at!["spec", "method", index];

@@ -12,9 +12,9 @@ mod signals;
 mod targets;
 
 use super::document::{Experiment, Spec};
-pub use alone::can_run_alone;
 pub(crate) use crate::document::findings::Findings;
 pub(crate) use crate::document::yaml::at;
+pub(crate) use alone::can_run_alone;
 
 /// Finds everything wrong with an experiment, in no certain order.
 pub(crate) fn check(experiment: &Experiment, findings: &mut Findings<'_>) {
@@ -43,5 +43,7 @@ pub(crate) fn check_spec(spec: &Spec, findings: &mut Findings<'_>) {
     power::check(spec, findings);
 }
 
+#[cfg(test)]
+mod hosts_tests;
 #[cfg(test)]
 mod tests;

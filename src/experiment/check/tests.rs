@@ -16,7 +16,7 @@ spec:
 "#;
 
 /// A document that is right but for one change.
-fn with(from: &str, to: &str) -> String {
+pub(super) fn with(from: &str, to: &str) -> String {
     let good = GOOD.replace("FAULT", &a_fault());
     assert!(good.contains(from), "{from}");
     good.replace(from, to)
@@ -29,7 +29,7 @@ fn a_fault() -> String {
 }
 
 /// Every finding as `severity path: message`.
-fn findings(text: &str) -> Vec<String> {
+pub(super) fn findings(text: &str) -> Vec<String> {
     let diagnostics = match load::from_text("x.yaml", text, &[]) {
         Ok(loaded) => loaded.into_iter().flat_map(|one| one.warnings).collect(),
         Err(LoadError::Wrong { diagnostics, .. }) => diagnostics,
