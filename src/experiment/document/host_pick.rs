@@ -215,8 +215,8 @@ mod tests {
                 Some(wanted) => {
                     prop_assert!(wanted >= pick.fewest() && wanted <= of);
                     prop_assert!(at_most.is_none_or(|most| wanted <= most as usize));
-                    let exact = (number / 100.0 * of as f64).ceil() as usize;
-                    prop_assert!(wanted <= exact.max(pick.fewest()));
+                    let exact = (number / 100.0 * of as f64).ceil();
+                    prop_assert!(wanted as f64 <= exact.max(pick.fewest() as f64));
                 }
             }
         }
