@@ -3,6 +3,7 @@
 //! What a target is on one host (processes, a cgroup, a network namespace) is found there, by
 //! [`faultline_agent::target`].
 
+pub mod fleet_plan;
 pub mod hosts;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -94,7 +94,7 @@ struct Part {
 
 /// All ceilings of one choice. No host is added that would go beyond any.
 #[derive(Debug)]
-pub(super) struct Ledger(Vec<Bound>);
+pub(in crate::targets) struct Ledger(Vec<Bound>);
 
 /// What ceilings are measured against.
 pub(super) struct Measure<'a> {
@@ -131,7 +131,7 @@ impl Ledger {
 
     /// Adds a host, if no ceiling forbids it. A host that is there already costs nothing, nor does one that another run
     /// has too.
-    pub(super) fn take(&mut self, host: &HostFacts) -> Result<(), CeilingUse> {
+    pub(in crate::targets) fn take(&mut self, host: &HostFacts) -> Result<(), CeilingUse> {
         for bound in &self.0 {
             let Some(key) = bound.key(Some(host)) else { continue };
             let part = bound.parts.get(&key);

@@ -100,9 +100,9 @@ pub fn choose(question: &HostQuestion<'_>) -> Result<HostChoice, HostChoiceError
 }
 
 /// The targets that the method uses, each once, with what they say of hosts.
-type UsedTargets<'a> = BTreeMap<&'a str, (&'a Target, &'a HostSelector)>;
+pub(in crate::targets) type UsedTargets<'a> = BTreeMap<&'a str, (&'a Target, &'a HostSelector)>;
 
-pub(super) fn used_targets(spec: &Spec) -> Result<UsedTargets<'_>, HostChoiceError> {
+pub(in crate::targets) fn used_targets(spec: &Spec) -> Result<UsedTargets<'_>, HostChoiceError> {
     let mut used = BTreeMap::new();
     for inject in spec.injections() {
         let named = inject.on.as_deref().zip(spec.target(inject));
@@ -117,7 +117,11 @@ pub(super) fn used_targets(spec: &Spec) -> Result<UsedTargets<'_>, HostChoiceErr
 }
 
 /// The ceilings, with what other runs hold counted already.
-fn ledger(question: &HostQuestion<'_>, fleet: &BTreeMap<&str, &HostFacts>, used: &UsedTargets<'_>) -> Ledger {
+pub(in crate::targets) fn ledger(
+    question: &HostQuestion<'_>,
+    fleet: &BTreeMap<&str, &HostFacts>,
+    used: &UsedTargets<'_>,
+) -> Ledger {
     let fit: BTreeSet<&str> = fleet.iter().filter(|(_, host)| unfit(host).is_none()).map(|(name, _)| *name).collect();
     let is_meant = |name: &&&str| {
         let host = fleet.get(**name);
@@ -205,7 +209,7 @@ impl<'a> Place<'a> {
 }
 
 /// Why a target cannot have a host, if it cannot, whatever else is chosen.
-pub(super) fn unavailable(
+pub(in crate::targets) fn unavailable(
     selector: &HostSelector,
     host: &HostFacts,
     question: &HostQuestion<'_>,

@@ -19,6 +19,7 @@ mod rank;
 
 pub use ceilings::{CeilingScope, CeilingUse};
 pub use choose::{ChosenHosts, HeldHosts, HostChoice, HostQuestion, choose};
+pub(super) use choose::{ledger, unavailable, used_targets};
 pub use error::HostChoiceError;
 pub use facts::{DISCOVERED, HostFacts, HostHealth, LabelsError, PROTECTED, host_labels};
 pub use left_out::{LeftOut, LeftOutReason};

@@ -1,0 +1,211 @@
+//! Whether a plan that was approved still holds for the fleet as it is now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, FleetPlan, FleetPlanError, document_digest};
+use crate::experiment::document::{BlastRadius, Experiment};
+use crate::targets::hosts::{
+    CeilingUse, HeldHosts, HostFacts, HostQuestion, LeftOutReason, ledger, unavailable, used_targets,
+};
+
+/// The fleet at the moment when an approved plan is to be carried out.
+#[derive(Debug, Clone, Copy)]
+pub struct FleetNow<'a> {
+    /// The experiment as it would be run now.
+    pub experiment: &'a Experiment,
+    /// All hosts that the controller knows, in any order.
+    pub fleet: &'a [HostFacts],
+    /// What other runs hold (not this one).
+    pub held: &'a [HeldHosts],
+    /// The controller's own ceilings.
+    pub ceilings: &'a BlastRadius,
+}
+
+/// What changed since the plan was approved, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// What changed.
+    pub differences: Vec<Difference>,
+    /// What follows.
+    pub outcome: DriftOutcome,
+}
+
+/// One thing that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Difference {
+    /// The document is another.
+    DocumentChanged {
+        /// The digest of the approved one.
+        approved: Digest,
+        /// The digest of that which would be run.
+        now: Digest,
+    },
+    /// An approved host cannot be had any more.
+    HostGone {
+        /// The target.
+        target: String,
+        /// The host.
+        host: String,
+        /// Why not.
+        reason: LeftOutReason,
+    },
+    /// A host could be had now of which the plan knew nothing. It is left in peace.
+    HostJoined {
+        /// The target that means it.
+        target: String,
+        /// The host.
+        host: String,
+    },
+    /// A label by which an approved host was chosen or counted has another value, and the host is still meant.
+    LabelsChanged {
+        /// The host.
+        host: String,
+        /// The label.
+        label: String,
+        /// Its value in the plan.
+        approved: Option<String>,
+        /// Its value now.
+        now: Option<String>,
+    },
+    /// An approved host would now go beyond a ceiling, by what other runs hold or because the fleet is smaller.
+    CeilingExceeded {
+        /// The host.
+        host: String,
+        /// The ceiling.
+        ceiling: CeilingUse,
+    },
+}
+
+/// What follows from the differences.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum DriftOutcome {
+    /// The plan can be carried out on these hosts of each target: the approved ones, or fewer where the document's
+    /// `atLeast` says that fewer will do. Never others.
+    Holds {
+        /// Target by target.
+        hosts: BTreeMap<String, BTreeSet<String>>,
+    },
+    /// It cannot; it must be planned and approved again.
+    Refused {
+        /// Every reason.
+        reasons: Vec<String>,
+    },
+}
+
+/// Compares an approved plan with the fleet as it is now.
+///
+/// - Another document, or a ceiling that would be exceeded: refused.
+/// - An approved host that cannot be had: refused, unless the target's pick has an `atLeast` that the rest fulfils.
+/// - A host that joined: told of, never added.
+/// - Other labels on a host that is still meant: told of.
+///
+/// # Errors
+/// If the document cannot be written as JSON.
+pub fn drift(approved: &FleetPlan, now: &FleetNow<'_>) -> Result<Drift, FleetPlanError> {
+    let digest = document_digest(now.experiment)?;
+    if digest != approved.document {
+        let difference = Difference::DocumentChanged { approved: approved.document, now: digest };
+        let reasons = vec![difference.to_string()];
+        return Ok(Drift { differences: vec![difference], outcome: DriftOutcome::Refused { reasons } });
+    }
+    let FleetNow { experiment, fleet, held, ceilings } = *now;
+    let question = HostQuestion { spec: &experiment.spec, seed: approved.seed, fleet, held, ceilings };
+    let used = used_targets(question.spec)?;
+    let by_name: BTreeMap<&str, &HostFacts> = fleet.iter().map(|host| (host.name.as_str(), host)).collect();
+    let mut ledger = ledger(&question, &by_name, &used);
+    let (mut differences, mut reasons, mut left) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut looked_at = BTreeSet::new();
+    for (name, hosts) in approved.hosts_of_targets() {
+        // The document is the approved one, so the target is there.
+        let Some((target, selector)) = used.get(name) else { continue };
+        let mut stay = BTreeSet::new();
+        for host in hosts {
+            let found = by_name.get(host.as_str());
+            let reason = found.map_or(Some(LeftOutReason::Unknown), |facts| unavailable(selector, facts, &question));
+            match (found, reason) {
+                (Some(facts), None) => {
+                    if looked_at.insert(host) {
+                        differences.extend(changed_labels(approved, facts));
+                        if let Err(ceiling) = ledger.take(facts) {
+                            let difference = Difference::CeilingExceeded { host: host.clone(), ceiling };
+                            reasons.push(difference.to_string());
+                            differences.push(difference);
+                        }
+                    }
+                    stay.insert(host.clone());
+                }
+                (_, reason) => differences.push(Difference::HostGone {
+                    target: name.into(),
+                    host: host.clone(),
+                    reason: reason.unwrap_or(LeftOutReason::Unknown),
+                }),
+            }
+        }
+        let gone = hosts.len() - stay.len();
+        let pick = target.host_pick();
+        match pick.at_least {
+            None if gone > 0 => reasons.push(format!(
+                "target `{name}`: {gone} of {} approved hosts cannot be had, and no `atLeast` says that fewer will do",
+                hosts.len()
+            )),
+            Some(least) if stay.len() < pick.fewest() => reasons.push(format!(
+                "target `{name}`: {} of {} approved hosts can be had, and at least {least} are needed",
+                stay.len(),
+                hosts.len()
+            )),
+            _ => {}
+        }
+        let known = |host: &str| {
+            let left_out = approved.targets.get(name).map_or(&[] as &[_], |planned| planned.left_out.as_slice());
+            hosts.contains(host) || left_out.iter().any(|left| left.host == host)
+        };
+        let joined =
+            by_name.values().filter(|facts| unavailable(selector, facts, &question).is_none() && !known(&facts.name));
+        differences
+            .extend(joined.map(|facts| Difference::HostJoined { target: name.into(), host: facts.name.clone() }));
+        left.insert(name.to_owned(), stay);
+    }
+    let outcome =
+        if reasons.is_empty() { DriftOutcome::Holds { hosts: left } } else { DriftOutcome::Refused { reasons } };
+    Ok(Drift { differences, outcome })
+}
+
+fn changed_labels(approved: &FleetPlan, now: &HostFacts) -> Vec<Difference> {
+    let recorded = approved.labels.get(&now.name).into_iter().flatten();
+    recorded
+        .filter(|(label, value)| value.as_deref() != now.label(label))
+        .map(|(label, value)| Difference::LabelsChanged {
+            host: now.name.clone(),
+            label: label.clone(),
+            approved: value.clone(),
+            now: now.label(label).map(str::to_owned),
+        })
+        .collect()
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+        match self {
+            Self::DocumentChanged { approved, now } => {
+                write!(formatter, "the document is another: {} was approved, this is {}", approved.short(), now.short())
+            }
+            Self::HostGone { target, host, reason } => {
+                write!(formatter, "{host} of target `{target}` is gone: {reason}")
+            }
+            Self::HostJoined { target, host } => {
+                write!(formatter, "{host} is new for target `{target}`, and is left in peace")
+            }
+            Self::LabelsChanged { host, label, approved, now } => {
+                write!(formatter, "{host}: {label} was {} and is {}", shown(approved), shown(now))
+            }
+            Self::CeilingExceeded { host, ceiling } => write!(formatter, "{host} would go beyond a ceiling: {ceiling}"),
+        }
+    }
+}
