@@ -33,6 +33,22 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), root }
     }
 
+    /// The authority with its key, for another process.
+    #[allow(dead_code, reason = "for the benchmark")]
+    pub(crate) fn to_json(&self) -> String {
+        let key = self.issuer.key().serialize_der();
+        serde_json::to_string(&(key, self.root.as_ref())).unwrap()
+    }
+
+    /// The authority that another process made.
+    #[allow(dead_code, reason = "for the benchmark")]
+    pub(crate) fn of_json(text: &str) -> Self {
+        let (key, root): (Vec<u8>, Vec<u8>) = serde_json::from_str(text).unwrap();
+        let key = KeyPair::try_from(key.as_slice()).unwrap();
+        let root = CertificateDer::from(root);
+        Self { issuer: Issuer::from_ca_cert_der(&root, key).unwrap(), root }
+    }
+
     pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).unwrap();

@@ -21,6 +21,9 @@ use crate::node::NodeStatus;
 /// How much later than asked for an acknowledgement may come.
 const LATE: Duration = Duration::from_secs(5);
 
+/// News of the host wait for one another so long: an answer goes first, and many changes are told at once.
+const NEWS: Duration = Duration::from_millis(200);
+
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
@@ -89,10 +92,13 @@ impl<C: Clock> Session<C> {
         let (answers, mut answered) = mpsc::channel(limits::REQUESTS);
         let mut last_heard = Instant::now();
         let mut last_said = Instant::now();
+        let mut news: Option<Instant> = None;
         loop {
             let desk = Arc::clone(&self.desk);
             let changed = desk.changed.notified();
             let deadline = last_heard + self.interval() + LATE;
+            let turn = last_said + self.interval();
+            let next = news.map_or(turn, |news| news.min(turn));
             tokio::select! {
                 message = heard.message() => match message {
                     Ok(Some(message)) => {
@@ -109,15 +115,19 @@ impl<C: Clock> Session<C> {
                     if let Some(answer) = answer {
                         self.send(Said::Answer(answer));
                     }
-                    // The first word of a fault in place, and of one that is gone, does not wait for its turn.
-                    last_said = self.beat().await;
-                }
-                () = changed => {
-                    if self.has_news() {
-                        last_said = self.beat().await;
+                    if news.is_none() && self.has_news() {
+                        news = Some(Instant::now() + NEWS);
                     }
                 }
-                () = tokio::time::sleep_until(last_said + self.interval()) => last_said = self.beat().await,
+                () = changed => {
+                    if news.is_none() && self.has_news() {
+                        news = Some(Instant::now() + NEWS);
+                    }
+                }
+                () = tokio::time::sleep_until(next) => {
+                    last_said = self.beat().await;
+                    news = None;
+                }
                 () = tokio::time::sleep_until(deadline) => {
                     return self.lost(Trouble::unreachable(party.peer, "it does not answer any more"));
                 }
@@ -197,7 +207,10 @@ impl<C: Clock> Session<C> {
     }
 
     fn has_news(&self) -> bool {
-        self.stands && (self.desk.has_alone() || self.desk.count() != self.told.active.len())
+        self.stands
+            && (self.desk.has_alone()
+                || self.desk.count() != self.told.active.len()
+                || self.desk.must_stop() != self.told.must_stop)
     }
 
     async fn beat(&mut self) -> Instant {

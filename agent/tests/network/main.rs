@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "helpers of tests fail as tests do")]
 
 mod classification;
+mod control;
 mod crash;
 mod host_names;
 mod lab;
