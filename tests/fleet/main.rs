@@ -8,3 +8,4 @@ mod halting;
 mod hostile;
 mod network;
 mod played_host;
+mod simulation;
