@@ -1,8 +1,17 @@
 //! Every test runs against a fresh SQLite file and against a fresh database of a PostgreSQL of its own.
 
+mod approvals;
+mod audit;
+mod concurrency;
+mod crash;
+mod fleet;
+mod history;
 mod opening;
+mod outbox;
 mod postgres;
 mod runs;
+mod schedules;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,18 +28,17 @@ use super::{Kind, Store, StoreAddress};
 struct Place {
     address: StoreAddress,
     _folder: Option<Arc<tempfile::TempDir>>,
-    _cluster: Option<Arc<Cluster>>,
 }
 
 impl Place {
     fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = StoreAddress::in_folder(folder.path());
-        Self { address, _folder: Some(Arc::new(folder)), _cluster: None }
+        Self { address, _folder: Some(Arc::new(folder)) }
     }
 
-    async fn postgres(cluster: &Arc<Cluster>) -> Self {
-        Self { address: cluster.database().await, _folder: None, _cluster: Some(Arc::clone(cluster)) }
+    async fn postgres(cluster: &Cluster) -> Self {
+        Self { address: cluster.database().await, _folder: None }
     }
 
     async fn open(&self) -> Store {
@@ -47,7 +55,7 @@ fn both<F: Future<Output = ()>>(test: impl Fn(Place) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     runtime.block_on(test(Place::sqlite()));
     match Cluster::get() {
-        Ok(cluster) => runtime.block_on(async { test(Place::postgres(&cluster).await).await }),
+        Ok(cluster) => runtime.block_on(async { test(Place::postgres(cluster).await).await }),
         Err(reason) => println!("skipped: the store on PostgreSQL: {reason}"),
     }
 }

@@ -1,14 +1,13 @@
 //! A PostgreSQL for the tests of this process alone: in a scratch folder, reached by a socket in it, run by an ordinary
-//! user. It stops when the last test lets go of it, and dies with this process however that ends.
+//! user. It is stopped and its folder removed when this process ends, however it ends.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, Weak};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -18,25 +17,21 @@ use super::StoreAddress;
 #[derive(Debug)]
 pub(super) struct Cluster {
     folder: PathBuf,
-    /// The process group's leader, the postmaster; for tests that end its connections.
-    stop: Option<Sender<()>>,
-    keeper: Option<JoinHandle<()>>,
     databases: AtomicU32,
+    /// Reads from a pipe whose other end is in here: when this process is gone, so is that end.
+    _keeper: Child,
 }
 
-static CURRENT: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+/// Starts PostgreSQL with the arguments from the second on, waits for the end of its input, stops it by the pid that it
+/// was started with, and removes the folder in the first argument. SIGQUIT: at once, as nobody needs what is in it.
+const KEEPER: &str = r#"folder=$1; shift; "$@" & postmaster=$!; read -r _; kill -QUIT "$postmaster"; wait "$postmaster"; rm -rf "$folder""#;
 
 impl Cluster {
-    /// The one that runs, or a new one. `Err` says why there can be none.
-    pub(super) fn get() -> Result<Arc<Self>, String> {
-        let mut current = CURRENT.lock().unwrap();
-        if let Some(cluster) = current.upgrade() {
-            return Ok(cluster);
-        }
-        let programs = programs().ok_or("initdb and postgres are not installed (Debian package postgresql)")?;
-        let cluster = Arc::new(Self::start(&programs));
-        *current = Arc::downgrade(&cluster);
-        Ok(cluster)
+    /// The one of this process. `Err` says why there can be none.
+    pub(super) fn get() -> Result<&'static Self, &'static str> {
+        static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+        let cluster = CLUSTER.get_or_init(|| programs().map(|programs| Self::start(&programs)));
+        cluster.as_ref().ok_or("initdb and postgres are not installed (Debian package postgresql)")
     }
 
     fn start(programs: &Path) -> Self {
@@ -46,35 +41,31 @@ impl Cluster {
             nix::unistd::chown(&folder, Some(user.uid), Some(user.gid)).unwrap();
         }
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        let made = as_user()
+        let mut keeper = Command::new("sh");
+        keeper.args(["-c", KEEPER, "keeper"]).arg(&folder).args(as_user()).arg(programs.join("postgres"));
+        keeper.args(["-c", "listen_addresses=", "-c", "max_connections=400", "-c", "fsync=off", "-D"]);
+        keeper.arg(folder.join("data")).arg("-k").arg(&folder);
+        // Out of reach of a Ctrl-C, after which it has to clean up.
+        keeper.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null());
+        let user = as_user();
+        let made = Command::new(user[0])
+            .args(&user[1..])
             .arg(programs.join("initdb"))
             .args(["-A", "trust", "-U", "faultline", "-E", "UTF8", "--locale=C", "--no-sync", "-D"])
             .arg(folder.join("data"))
+            .current_dir("/")
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let (stop, stopped) = mpsc::channel();
-        let (up, is_up) = mpsc::channel();
-        // The kernel sends the death signal when the thread that started the process ends: it must outlast all tests.
-        let keeper = {
-            let (folder, programs) = (folder.clone(), programs.to_owned());
-            std::thread::spawn(move || {
-                let mut postmaster = postmaster(&folder, &programs);
-                up.send(()).unwrap();
-                let _ = stopped.recv();
-                end(&mut postmaster);
-                let _ = fs::remove_dir_all(&folder);
-            })
-        };
-        is_up.recv().unwrap();
-        let socket = folder.join(".s.PGSQL.5432");
+        let log = folder.join("log");
+        let keeper = keeper.current_dir("/").stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
         let began = Instant::now();
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+        while std::os::unix::net::UnixStream::connect(folder.join(".s.PGSQL.5432")).is_err() {
+            let log = fs::read_to_string(&log).unwrap_or_default();
             assert!(began.elapsed() < Duration::from_secs(60), "PostgreSQL does not start: {log}");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { folder, stop: Some(stop), keeper: Some(keeper), databases: AtomicU32::new(0) }
+        Self { folder, databases: AtomicU32::new(0), _keeper: keeper }
     }
 
     fn url(&self, database: &str) -> String {
@@ -106,45 +97,13 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(keeper) = self.keeper.take() {
-            let _ = keeper.join();
-        }
-    }
-}
-
-fn postmaster(folder: &Path, programs: &Path) -> Child {
-    as_user()
-        .args(["--pdeathsig", "QUIT"])
-        .arg(programs.join("postgres"))
-        .args(["-c", "listen_addresses=", "-c", "max_connections=400", "-c", "fsync=off", "-D"])
-        .arg(folder.join("data"))
-        .arg("-k")
-        .arg(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(folder.join("log")).unwrap())
-        .spawn()
-        .unwrap()
-}
-
-/// Stops it at once: what is in it is of no use to anybody.
-fn end(postmaster: &mut Child) {
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(postmaster.id()).unwrap());
-    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGQUIT);
-    let _ = postmaster.wait();
-}
-
-/// `setpriv`, as the user `postgres` if this is root, as whom PostgreSQL refuses to run.
-fn as_user() -> Command {
-    let mut command = Command::new("setpriv");
+/// What a command begins with to be run by the user `postgres`: PostgreSQL refuses to be run by root.
+fn as_user() -> &'static [&'static str] {
     if nix::unistd::geteuid().is_root() {
-        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+        &["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    } else {
+        &["env"]
     }
-    command.current_dir("/");
-    command
 }
 
 fn programs() -> Option<PathBuf> {
