@@ -15,6 +15,7 @@ pub mod hypothesis;
 pub mod report;
 pub mod run;
 pub mod sample;
+pub mod schedule;
 pub mod services;
 pub mod signals;
 pub mod store;

@@ -25,8 +25,9 @@ fn against_the_schema(text: &str) -> Vec<String> {
 
 fn experiments() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
+    let mut files: Vec<PathBuf> = [folder.clone(), folder.join("schedules")]
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
@@ -143,6 +144,78 @@ fn the_schema_refuses_what_the_reader_refuses() {
     ] {
         assert!(GOOD.contains(from), "{from}");
         let wrong = GOOD.replacen(from, to, 1);
+        assert!(!against_the_schema(&wrong).is_empty(), "the schema takes {to}");
+        assert!(load::from_text("wrong.yaml", &wrong, &[]).is_err(), "the reader takes {to}");
+    }
+}
+
+const SCHEDULE: &str = r#"
+apiVersion: faultline.dev/v1
+kind: Schedule
+metadata: { name: good }
+spec:
+  experiment: other
+  cron: "0 10 * * mon-fri"
+  timeZone: Europe/Berlin
+  windows: [{ days: "mon-thu,sat", hours: "09:00-17:00" }, { hours: "22:00-06:00" }]
+  blackouts:
+    - { date: 2026-12-25 }
+    - { from: 2026-12-27, to: "2026-12-28T12:00", reason: Sale }
+    - { calendarText: "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20261225\nEND:VEVENT\nEND:VCALENDAR" }
+  jitter: 5m
+  concurrency: forbid
+  startingDeadline: 2m
+  missed: { policy: run-once, deadline: 1h }
+  history: { keep: 7 }
+  seed: 7
+"#;
+
+const BY_CHANCE: &str = r#"
+apiVersion: faultline.dev/v1
+kind: Schedule
+metadata: { name: good }
+spec:
+  experiment: other
+  probabilistic:
+    groups: { a: { labels: { app: a } }, b: {} }
+    meanTimeBetweenRuns: 5d
+    minimumGap: 2d
+  windows: [{ days: mon-fri, hours: "09:00-15:00" }]
+"#;
+
+#[test]
+fn the_schema_of_schedules_takes_and_refuses_what_the_reader_does() {
+    for good in [SCHEDULE, BY_CHANCE] {
+        assert_eq!(against_the_schema(good), Vec::<String>::new());
+        let loaded = load::from_text("good.yaml", good, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
+        let written = serde_json::to_value(&loaded[0].document).unwrap();
+        let errors: Vec<String> = validator().iter_errors(&written).map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new(), "what is written back");
+        let text = serde_saphyr::to_string(&loaded[0].document).unwrap();
+        let again = load::from_text("again.yaml", &text, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
+        assert_eq!(again[0].document, loaded[0].document);
+    }
+    for (good, from, to) in [
+        (SCHEDULE, "cron: \"0 10 * * mon-fri\"", "suspend: true"),
+        (SCHEDULE, "0 10 * * mon-fri", "0 0 10 * * mon-fri"),
+        (SCHEDULE, "09:00-17:00", "9-17"),
+        (SCHEDULE, "mon-thu,sat", "1-4"),
+        (SCHEDULE, "date: 2026-12-25", "day: 2026-12-25"),
+        (SCHEDULE, "from: 2026-12-27, to", "from: 2026-12-27, calendar"),
+        (SCHEDULE, "date: 2026-12-25", "date: 25.12.2026"),
+        (SCHEDULE, "jitter: 5m", "jitter: 5"),
+        (SCHEDULE, "forbid", "forbidden"),
+        (SCHEDULE, "run-once", "run-twice"),
+        (SCHEDULE, "keep: 7", "keep: 0"),
+        (SCHEDULE, "kind: Schedule", "kind: Scedule"),
+        (BY_CHANCE, "{ labels: { app: a } }", "{ label: { app: a } }"),
+        (BY_CHANCE, "{ a: { labels: { app: a } }, b: {} }", "{}"),
+        (BY_CHANCE, "5d", "5 days"),
+        (BY_CHANCE, "meanTimeBetweenRuns: 5d", "meanTime: 5d"),
+        (BY_CHANCE, "  probabilistic:", "  cron: \"@daily\"\n  probabilistic:"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let wrong = good.replacen(from, to, 1);
         assert!(!against_the_schema(&wrong).is_empty(), "the schema takes {to}");
         assert!(load::from_text("wrong.yaml", &wrong, &[]).is_err(), "the reader takes {to}");
     }

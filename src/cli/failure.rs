@@ -99,7 +99,7 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return of(failure.code, failure.hint.as_deref().unwrap_or_default());
     }
-    if error.is::<LoadError>() {
+    if error.is::<LoadError>() || error.is::<crate::schedule::CalendarFileError>() {
         return of(USAGE, "");
     }
     if let Some(refusal) = error.downcast_ref::<Refusal>() {

@@ -27,6 +27,7 @@ pub mod recover;
 pub mod report;
 pub mod run;
 pub mod sample;
+pub mod schedule;
 pub mod schema;
 mod table;
 
@@ -88,6 +89,7 @@ commands! {
     Halt => halt,
     Recover => recover,
     Report => report,
+    Schedule => schedule,
     Demo => demo,
     Sample => sample,
     Schema => schema,

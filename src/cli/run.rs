@@ -20,6 +20,7 @@ use crate::experiment::document::Experiment;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::report::{self, Format, RunReport};
 use crate::run::{self, Outcome, RunRequest};
+use crate::schedule::document::ExperimentSource;
 use crate::targets::draw_seed;
 
 /// Run experiments on this host and judge them
@@ -108,6 +109,16 @@ pub(super) fn experiments(
 fn instead(document: &Document, file: &Path) -> String {
     match document {
         Document::Experiment(_) => format!("`faultline run {}`", file.display()),
+        Document::Schedule(schedule) => {
+            let once = match &schedule.spec.experiment {
+                ExperimentSource::Named(name) => format!("give the file of the experiment {name}"),
+                ExperimentSource::Inline(_) => "put its experiment into a document of its own".into(),
+            };
+            let file = file.display();
+            format!(
+                "`faultline schedule preview {file}` shows when it fires, `faultline serve` fires it; to run it once, {once}"
+            )
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::typing::Typed;
 use super::yaml::{Node, Scalar, Value, at, read};
 use super::{Document, Kind};
 use crate::experiment::document::Experiment;
+use crate::schedule::document::Schedule;
 
 /// A document, read and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +47,17 @@ impl<T> Loaded<T> {
 }
 
 impl Loaded {
+    /// The schedule that it is.
+    ///
+    /// # Errors
+    /// With the document that is none.
+    pub fn schedule(self) -> Result<Loaded<Schedule>, Box<Document>> {
+        self.try_map(|document| match document {
+            Document::Schedule(schedule) => Ok(*schedule),
+            other => Err(Box::new(other)),
+        })
+    }
+
     /// The experiment that it is.
     ///
     /// # Errors
@@ -53,6 +65,7 @@ impl Loaded {
     pub fn experiment(self) -> Result<Loaded<Experiment>, Box<Document>> {
         self.try_map(|document| match document {
             Document::Experiment(experiment) => Ok(*experiment),
+            other => Err(Box::new(other)),
         })
     }
 }
