@@ -12,6 +12,7 @@ pub mod document;
 pub mod experiment;
 pub mod fleet;
 pub mod hypothesis;
+pub mod notify;
 pub mod report;
 pub mod run;
 pub mod sample;

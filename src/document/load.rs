@@ -212,7 +212,8 @@ fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-fn read_text(path: &Path) -> Result<(String, String), LoadError> {
+/// The text of a file and the name by which messages call it.
+pub(crate) fn read_text(path: &Path) -> Result<(String, String), LoadError> {
     let (stdin, name) = (is_stdin(path), name_of(path));
     let unreadable =
         |source: io::Error, hint: &str| LoadError::Unreadable { file: name.clone(), source, hint: hint.into() };

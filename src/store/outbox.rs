@@ -128,6 +128,58 @@ impl Store {
         .await
     }
 
+    /// Takes one message, if it is due, as [`Store::take_due`] does. `None` if somebody else has it, or it is closed.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn take(&self, id: &str, lease: Duration, now: Timestamp) -> Result<Option<Message>, StoreError> {
+        self.done("take a notification for delivery", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let row = sqlx::query(
+                "UPDATE outbox SET attempts = attempts + 1, next_attempt = $2
+                 WHERE id = $1 AND state = 'waiting' AND next_attempt <= $3 RETURNING *",
+            )
+            .bind(id)
+            .bind(after(now, lease))
+            .bind(micros(now))
+            .fetch_optional(work.on())
+            .await?;
+            let taken = row.as_ref().map(Message::read).transpose()?;
+            work.commit().await?;
+            Ok(taken)
+        })
+        .await
+    }
+
+    /// The messages that wait for an endpoint, taken or not, the oldest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn waiting_for(&self, endpoint: &str) -> Result<Vec<Message>, StoreError> {
+        self.done("list the notifications that wait", || async {
+            let rows =
+                sqlx::query("SELECT * FROM outbox WHERE endpoint = $1 AND state = 'waiting' ORDER BY created_at, id")
+                    .bind(endpoint)
+                    .fetch_all(&self.readers)
+                    .await?;
+            rows.iter().map(Message::read).collect()
+        })
+        .await
+    }
+
+    /// How many messages wait for an endpoint.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn count_waiting_for(&self, endpoint: &str) -> Result<u64, StoreError> {
+        self.done("count the notifications that wait", || async {
+            let query = "SELECT COUNT(*) AS waiting FROM outbox WHERE endpoint = $1 AND state = 'waiting'";
+            let waiting = sqlx::query(query).bind(endpoint).fetch_one(&self.readers).await?.number("waiting")?;
+            Ok(u64::try_from(waiting).unwrap_or_default())
+        })
+        .await
+    }
+
     /// This attempt has delivered the message. `false` if it was closed already or taken again meanwhile.
     ///
     /// # Errors
