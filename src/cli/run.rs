@@ -165,11 +165,10 @@ fn one(
         file: loaded.file.clone(),
         text: loaded.text.clone(),
         seed: arguments.seed.or(loaded.document.spec.seed).unwrap_or_else(draw_seed),
-        state: state.clone(),
-        out: arguments.out.clone(),
+        runs: arguments.out.clone().unwrap_or_else(|| state.runs()),
     };
     let mut live = Live::new(&loaded.document, LiveTarget::choose(global));
-    let outcome = run::execute(&request, &mut live);
+    let outcome = run::execute(&request, state, &mut live);
     live.finish();
     outcome.map_err(|error| {
         let hint = error.hint();

@@ -37,10 +37,8 @@ pub struct RunRequest {
     pub text: String,
     /// The seed of everything left to chance.
     pub seed: u64,
-    /// Where Faultline keeps its own files.
-    pub state: StateFolder,
-    /// Where the run's folder is made instead of below the state folder.
-    pub out: Option<PathBuf>,
+    /// Where the run's folder is made.
+    pub runs: PathBuf,
 }
 
 /// How a run went.
@@ -92,8 +90,8 @@ impl RunError {
 /// Where the faults of a run act.
 #[derive(Debug)]
 pub enum Placement {
-    /// On this host, by an agent in this process, in this network.
-    Here(NetworkNamespace),
+    /// On this host, by an agent in this process that keeps its files there, in this network.
+    Here(StateFolder, NetworkNamespace),
     /// On hosts of a fleet: for each injection of the method, in the order of the document, the agents chosen.
     Fleet(Vec<Vec<Arc<dyn Agent>>>),
 }
@@ -120,8 +118,8 @@ impl std::fmt::Debug for FleetRun {
 ///
 /// # Errors
 /// [`RunError`] if it could not begin.
-pub fn execute(request: &RunRequest, watcher: &mut dyn Watcher) -> Result<Outcome, RunError> {
-    in_a_thread(request, new_run_id(), None, watcher)
+pub fn execute(request: &RunRequest, state: &StateFolder, watcher: &mut dyn Watcher) -> Result<Outcome, RunError> {
+    in_a_thread(request, new_run_id(), Where::Here(state.clone()), watcher)
 }
 
 /// Runs an experiment on a fleet to its verdict.
@@ -129,21 +127,26 @@ pub fn execute(request: &RunRequest, watcher: &mut dyn Watcher) -> Result<Outcom
 /// # Errors
 /// [`RunError`] if it could not begin.
 pub fn execute_on_fleet(request: &RunRequest, fleet: FleetRun, watcher: &mut dyn Watcher) -> Result<Outcome, RunError> {
-    in_a_thread(request, fleet.run.clone(), Some(fleet), watcher)
+    in_a_thread(request, fleet.run.clone(), Where::OnFleet(fleet), watcher)
+}
+
+/// Where a run acts, before its network is made.
+enum Where {
+    Here(StateFolder),
+    OnFleet(FleetRun),
 }
 
 fn in_a_thread(
     request: &RunRequest,
     run: String,
-    fleet: Option<FleetRun>,
+    place: Where,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, RunError> {
-    let runs = request.out.clone().unwrap_or_else(|| request.state.runs());
-    let folder = RunFolder::create(&runs, &run, &request.text)?;
+    let folder = RunFolder::create(&request.runs, &run, &request.text)?;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("run".into())
-            .spawn_scoped(scope, || in_its_thread(request, run, folder, fleet, watcher))
+            .spawn_scoped(scope, || in_its_thread(request, run, folder, place, watcher))
             .map_err(RunError::Threads)?;
         thread.join().unwrap_or(Err(RunError::Panicked))
     })
@@ -153,10 +156,10 @@ fn in_its_thread(
     request: &RunRequest,
     run: String,
     folder: RunFolder,
-    fleet: Option<FleetRun>,
+    place: Where,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, RunError> {
-    let namespace = if fleet.is_none() && request.experiment.spec.has_private_network() {
+    let namespace = if matches!(place, Where::Here(_)) && request.experiment.spec.has_private_network() {
         namespace::enter_private().map_err(RunError::Network)?
     } else {
         NetworkNamespace::Own
@@ -167,12 +170,12 @@ fn in_its_thread(
         .build()
         .map_err(RunError::Threads)?;
     // Before anything is written or started: from here on no signal ends the process half-way.
-    let (placement, stops, keeper) = match fleet {
-        Some(fleet) => (Placement::Fleet(fleet.agents), StopOrders::Controller(fleet.orders), fleet.keeper),
-        None => {
+    let (placement, stops, keeper) = match place {
+        Where::OnFleet(fleet) => (Placement::Fleet(fleet.agents), StopOrders::Controller(fleet.orders), fleet.keeper),
+        Where::Here(state) => {
             let _inside = runtime.enter();
             let signals = StopSignals::listen().map_err(RunError::Threads)?;
-            (Placement::Here(namespace), StopOrders::Signals(signals), None)
+            (Placement::Here(state, namespace), StopOrders::Signals(signals), None)
         }
     };
     let mut record = Record::new(JournalWriter::create(&folder)?, watcher).kept_by(keeper);

@@ -48,7 +48,7 @@ pub(super) fn started(request: &RunRequest, run: &str, placement: &Placement) ->
         experiment: request.experiment.clone(),
         file: request.file.clone(),
         hosts: match placement {
-            Placement::Here(_) => Vec::new(),
+            Placement::Here(..) => Vec::new(),
             Placement::Fleet(agents) => {
                 let names = |agents: &Vec<Arc<dyn Agent>>| agents.iter().map(|agent| agent.host().to_owned()).collect();
                 agents.iter().map(names).collect()
@@ -68,9 +68,9 @@ pub(super) fn prepare<'a, 'w>(
     let spec = &request.experiment.spec;
     let judge = Judge::new(spec).map_err(|error| error.to_string())?;
     let (home, agents) = match placement {
-        Placement::Here(namespace) => {
+        Placement::Here(state, namespace) => {
             let ground = Ground { run: run.to_owned(), namespace, ..Ground::default() };
-            let home = Arc::new(LocalAgent::open(&request.state, ground)?);
+            let home = Arc::new(LocalAgent::open(&state, ground)?);
             let everywhere: Arc<dyn Agent> = home.clone();
             (Some(home), spec.injections().map(|_| vec![everywhere.clone()]).collect())
         }
