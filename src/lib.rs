@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod cli;
+pub mod dispatch;
 pub mod document;
 pub mod experiment;
 pub mod fleet;

@@ -91,6 +91,21 @@ pub enum RunVerdict {
 }
 
 impl RunVerdict {
+    /// The word for it in journals, in the store and in the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::CleanupUnverified => "cleanup-unverified",
+            Self::Invalid => "invalid",
+            Self::Aborted => "aborted",
+            Self::Violated => "violated",
+            Self::NoData => "no-data",
+            Self::Inconclusive => "inconclusive",
+            Self::Held => "held",
+            Self::Refused => "refused",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// The exit code of `run` and `gate`.
     pub fn exit_code(self) -> u8 {
         match self {

@@ -10,6 +10,7 @@
 
 mod choose;
 mod claim;
+mod entries;
 mod list;
 mod own;
 mod submit;

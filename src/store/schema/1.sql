@@ -36,6 +36,13 @@ CREATE TABLE run_documents (
     plan TEXT NOT NULL
 );
 
+CREATE TABLE run_entries (
+    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    number BIGINT NOT NULL,
+    entry TEXT NOT NULL,
+    PRIMARY KEY (run, number)
+);
+
 CREATE TABLE run_hosts (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     host TEXT NOT NULL,

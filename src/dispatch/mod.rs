@@ -1,0 +1,224 @@
+//! From the queue to the verdict: claims runs, drives each on its hosts, and closes those whose driver is gone.
+//!
+//! Invariants:
+//! - **Nothing runs twice.** A run is driven by whoever claimed it, under the epoch of that claim; a journal is never begun
+//!   a second time.
+//! - **Nothing is injected that could not be found again.** What decides a run is in the store before the next agent is
+//!   asked ([`keep`]); if it cannot be kept, the run ends.
+//! - **Every run ends.** A run of a controller that was restarted, killed or cut off is closed: undone by its agents, and
+//!   judged as what its journal shows.
+//! - **Whoever lost a run stops.** When its lease cannot be renewed, or another controller has it, the driver undoes and
+//!   writes no more.
+
+mod closing;
+mod driving;
+mod keep;
+mod running;
+#[cfg(test)]
+mod tests;
+
+pub use running::Running;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::experiment::machine::Stop;
+use crate::fleet::Agent;
+use crate::run::journal::Entry;
+use crate::store::runs::Run;
+use crate::store::{Refusal, Store, StoreError};
+
+/// For how long a controller has a run without renewing it: the time after which another may take it over.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// How often leases are renewed, and orphans looked for.
+const RENEW: Duration = Duration::from_secs(2);
+/// How often the queue is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// For how long the store may be out of reach before runs are ended: well before another controller takes them over.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How many runs one controller drives at once.
+const MOST_RUNS: usize = 64;
+/// How long a controller that stops waits for its runs.
+const LAST_WORDS: Duration = Duration::from_secs(90);
+
+/// The hosts of the fleet, by name. A host that is not connected has an agent all the same: it answers when the host is
+/// back, or that it was not reached.
+pub trait Hosts: Send + Sync {
+    /// The agent of a host.
+    fn agent(&self, host: &str) -> Arc<dyn Agent>;
+}
+
+/// Who hears what happens in runs: notifications, metrics, whoever follows.
+pub trait Listener: Send + Sync {
+    /// An entry of a run's journal other than a sample.
+    fn entry(&self, run: &Run, entry: &Entry);
+    /// A run has its verdict, or was cancelled.
+    fn over(&self, run: &Run);
+}
+
+/// Claims and drives runs for one controller.
+pub struct Dispatcher {
+    store: Store,
+    hosts: Arc<dyn Hosts>,
+    listener: Arc<dyn Listener>,
+    /// Where the folders of runs are.
+    folder: PathBuf,
+    /// This controller's id, the same after a restart.
+    controller: String,
+    running: Running,
+    tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Dispatcher").field("controller", &self.controller).finish_non_exhaustive()
+    }
+}
+
+impl Dispatcher {
+    /// A dispatcher that has nothing to do with any run yet.
+    pub fn new(
+        store: Store,
+        hosts: Arc<dyn Hosts>,
+        listener: Arc<dyn Listener>,
+        folder: PathBuf,
+        controller: String,
+    ) -> Arc<Self> {
+        let (running, tasks) = (Running::default(), TaskTracker::new());
+        Arc::new(Self { store, hosts, listener, folder, controller, running, tasks })
+    }
+
+    /// The runs that are under way here, to be stopped by others.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Works until the stop; then ends all runs of this controller, undone, and waits for that.
+    pub async fn work(self: Arc<Self>, stop: CancellationToken) {
+        self.take_up_again().await;
+        let mut renewed = Instant::now();
+        let mut next_renewal = Instant::now();
+        while !stop.is_cancelled() {
+            if Instant::now() >= next_renewal {
+                next_renewal = Instant::now() + RENEW;
+                match self.renew().await {
+                    Ok(()) => renewed = Instant::now(),
+                    Err(error) => tracing::warn!(%error, "the leases of runs could not be renewed"),
+                }
+                if renewed.elapsed() > PATIENCE {
+                    self.running.stop_all(&Stop::Broken(format!(
+                        "the store was out of reach for {} s: another controller may have taken this run over",
+                        renewed.elapsed().as_secs()
+                    )));
+                }
+                self.adopt_orphans().await;
+            }
+            self.claim().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        self.end().await;
+    }
+
+    /// Runs that this controller had when it was stopped or killed.
+    async fn take_up_again(self: &Arc<Self>) {
+        let again = async { self.store.reclaim(&self.controller, LEASE, self.store.now().await?).await };
+        match again.await {
+            Ok(runs) => {
+                for run in runs {
+                    tracing::warn!(run = %run.id, "taken up again after a restart of this controller");
+                    self.close(run, "the controller was restarted while the run was under way");
+                }
+            }
+            // They are orphans once their leases have run out, and found as such.
+            Err(error) => tracing::error!(%error, "the runs from before the restart could not be taken up"),
+        }
+    }
+
+    /// Renews the leases of this controller's runs; tells those that are to stop.
+    async fn renew(&self) -> Result<(), StoreError> {
+        let leases = self.store.renew_runs(&self.controller, LEASE, self.store.now().await?).await?;
+        for (run, epoch) in self.running.all() {
+            match leases.iter().find(|lease| lease.run == run) {
+                Some(lease) if lease.epoch == epoch => {
+                    if let Some(because) = &lease.stop_requested {
+                        self.running.stop(&run, Stop::Halted(because.clone()));
+                    }
+                }
+                _ => {
+                    self.running.stop(&run, Stop::Broken("another controller has taken this run over".into()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over runs whose controller is gone, and closes them.
+    async fn adopt_orphans(self: &Arc<Self>) {
+        let orphans = async { self.store.orphaned(self.store.now().await?).await };
+        let Ok(orphans) = orphans.await else { return };
+        for orphan in orphans.into_iter().filter(|orphan| !self.running.has(&orphan.id)) {
+            let from = orphan.controller.clone().unwrap_or_default();
+            let taken = async { self.store.take_over(&orphan, &self.controller, LEASE, self.store.now().await?).await };
+            match taken.await {
+                Ok(Some(run)) => {
+                    tracing::warn!(run = %run.id, from, "taken over from a controller that is gone");
+                    self.close(run, &format!("controller {from}, which drove the run, is gone"));
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(run = %orphan.id, %error, "could not be taken over"),
+            }
+        }
+    }
+
+    /// Claims what may start now, and drops what waited too long.
+    async fn claim(self: &Arc<Self>) {
+        while self.running.len() < MOST_RUNS {
+            let claimed = async {
+                let now = self.store.now().await?;
+                for expired in self.store.expire_runs(now).await? {
+                    self.listener.over(&expired);
+                }
+                self.store.claim_next(&self.controller, LEASE, now).await
+            };
+            match claimed.await {
+                Ok(Some(run)) => self.drive(run),
+                Ok(None) => return,
+                Err(error) if matches!(error.refusal(), Some(Refusal::Halted(_))) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the queue could not be looked at");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Ends everything under way here.
+    async fn end(&self) {
+        self.running.stop_all(&Stop::Broken("the controller was told to stop".into()));
+        self.tasks.close();
+        let all = async {
+            tokio::pin!(let waiting = self.tasks.wait(););
+            loop {
+                tokio::select! {
+                    () = &mut waiting => return,
+                    () = tokio::time::sleep(RENEW) => {
+                        if let Err(error) = self.renew().await {
+                            tracing::warn!(%error, "the leases of runs could not be renewed");
+                        }
+                    }
+                }
+            }
+        };
+        if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
+            tracing::error!("some runs did not end in time; the next start closes them");
+        }
+    }
+}

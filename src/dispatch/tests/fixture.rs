@@ -1,0 +1,173 @@
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::dispatch::{Dispatcher, Hosts, Listener};
+use crate::fleet::Agent;
+use crate::fleet::fake::FakeAgent;
+use crate::run::journal::Entry;
+use crate::store::runs::{NewRun, Origin, Run};
+use crate::store::{Store, StoreAddress};
+
+/// A store, the hosts of a fleet, and controllers over them.
+pub(super) struct Controllers {
+    pub(super) store: Store,
+    data: tempfile::TempDir,
+    hosts: Arc<Listed>,
+    service: TcpListener,
+}
+
+struct Listed(BTreeMap<String, Arc<FakeAgent>>);
+
+impl Hosts for Listed {
+    fn agent(&self, host: &str) -> Arc<dyn Agent> {
+        self.0[host].clone()
+    }
+}
+
+struct Deaf;
+
+impl Listener for Deaf {
+    fn entry(&self, _: &Run, _: &Entry) {}
+    fn over(&self, _: &Run) {}
+}
+
+/// One controller at work, in a runtime of its own so that it can be killed.
+pub(super) struct Working {
+    pub(super) dispatcher: Arc<Dispatcher>,
+    stop: CancellationToken,
+    runtime: Option<tokio::runtime::Runtime>,
+    work: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Working {
+    /// As SIGTERM: it ends its runs first.
+    pub(super) async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(work) = self.work.take() {
+            work.await.unwrap();
+        }
+        self.end();
+    }
+
+    /// As SIGKILL, as far as a thread can be: nothing that it began goes on to write or to ask anybody.
+    pub(super) fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A run of 2 s before, so long under a fault, on these hosts.
+pub(super) fn run(id: &str, hosts: &[&str], lasts: &str) -> (NewRun, String) {
+    let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+    let plan = serde_json::json!({"injections": [{"hosts": hosts}]}).to_string();
+    let new = NewRun {
+        id: id.to_owned(),
+        experiment: "pause".to_owned(),
+        labels: BTreeMap::new(),
+        document: String::new(),
+        seed: 7,
+        plan,
+        plan_hash: "sha256:5eed".to_owned(),
+        hosts,
+        shared_hosts: false,
+        requested_by: "ann".to_owned(),
+        origin: Origin::Api,
+        approvals_needed: 0,
+        not_before: None,
+        deadline: None,
+    };
+    (new, lasts.to_owned())
+}
+
+impl Controllers {
+    pub(super) async fn new(hosts: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreAddress::in_folder(data.path())).await.unwrap();
+        let hosts = hosts.iter().map(|&host| (host.to_owned(), Arc::new(FakeAgent::named(host)))).collect();
+        let service = TcpListener::bind("127.0.0.1:0").unwrap();
+        let accepting = service.try_clone().unwrap();
+        // Ends with the test's process; what is accepted is closed at once.
+        std::thread::spawn(move || while accepting.accept().is_ok() {});
+        Self { store, data, hosts: Arc::new(Listed(hosts)), service }
+    }
+
+    pub(super) fn folder(&self, controller: &str) -> PathBuf {
+        self.data.path().join(controller)
+    }
+
+    pub(super) fn agent(&self, host: &str) -> &FakeAgent {
+        &self.hosts.0[host]
+    }
+
+    pub(super) async fn start(&self, controller: &str) -> Working {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        // Its own connections, which die with it.
+        let address = StoreAddress::in_folder(self.data.path());
+        let store = runtime.spawn(async move { Store::open(&address).await.unwrap() }).await.unwrap();
+        let hosts: Arc<dyn Hosts> = self.hosts.clone();
+        let dispatcher = Dispatcher::new(store, hosts, Arc::new(Deaf), self.folder(controller), controller.to_owned());
+        let stop = CancellationToken::new();
+        let work = runtime.spawn(dispatcher.clone().work(stop.clone()));
+        Working { dispatcher, stop, runtime: Some(runtime), work: Some(work) }
+    }
+
+    pub(super) async fn submit(&self, (run, lasts): &(NewRun, String)) {
+        let port = self.service.local_addr().unwrap().port();
+        let document = format!(
+            "apiVersion: faultline.dev/v1\nkind: Experiment\nmetadata: {{ name: pause }}\nspec:\n  \
+             hypothesis: Nobody notices.\n  signals:\n    port: {{ tcp: {{ address: \"127.0.0.1:{port}\", rate: 100/s, timeout: 200ms }} }}\n  \
+             steadyState:\n    - {{ signal: port, errors: {{ below: 50% }} }}\n  \
+             targets:\n    db: {{ hosts: {{ labels: {{ role: db }} }}, process: {{ name: sleep }} }}\n  method:\n    \
+             - observe: 2s\n    - inject: {{ fault: {{ process-pause: {{}} }}, on: db, for: {lasts} }}\n    \
+             - observe: 2s\n  recovery: {{ within: 10s }}\n"
+        );
+        let run = NewRun { document, ..run.clone() };
+        self.store.submit(&run, self.store.now().await.unwrap()).await.unwrap();
+    }
+
+    pub(super) async fn run(&self, run: &str) -> Run {
+        self.store.run(run).await.unwrap()
+    }
+
+    pub(super) async fn wait_for(&self, run: &str, seen: impl Fn(&Run) -> bool) -> Run {
+        let begun = Instant::now();
+        loop {
+            let found = self.run(run).await;
+            if seen(&found) {
+                return found;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{found:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the fault of a run is in place on a host, and the run has written down all that it will until it ends: a
+    /// controller that is killed here takes no thread of its run with it.
+    pub(super) async fn wait_for_the_fault(&self, run: &str, host: &str) {
+        let begun = Instant::now();
+        let watching = async || {
+            self.store.entries(run, 0).await.unwrap().iter().any(|entry| entry.contains("\"state\":\"watching\""))
+        };
+        while self.agent(host).in_place().is_empty() || !watching().await {
+            let found = self.run(run).await;
+            assert!(!found.state.is_over() && begun.elapsed() < Duration::from_secs(60), "{found:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
