@@ -6,7 +6,9 @@
 //! carries it out, writing every event to the run's journal ([`run::journal`]); reports ([`report`]) are made from
 //! that journal alone. Only [`cli`] prints.
 
+pub mod access;
 pub mod audit;
+pub mod authority;
 pub mod cli;
 pub mod dispatch;
 pub mod document;

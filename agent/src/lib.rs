@@ -10,6 +10,7 @@
 //! - undo needs the journal record and nothing else.
 
 pub mod crash;
+pub mod credentials;
 pub mod engine;
 pub mod facts;
 pub mod fault;

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fmt;
 
+use faultline_agent::credentials::CredentialsError;
 use faultline_agent::engine::{EngineError, InjectError};
 use faultline_agent::fault::PlanError;
 use faultline_agent::halt::HaltError;
@@ -14,6 +15,7 @@ use faultline_agent::state::StateError;
 
 use super::flags::Global;
 use super::output;
+use crate::authority::AuthorityError;
 use crate::document::load::LoadError;
 use crate::report::ReportError;
 use crate::report::runs::RunsError;
@@ -124,6 +126,16 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
     }
     if let Some(error) = error.downcast_ref::<HostTargetError>() {
         return of(PRECONDITION, error.hint());
+    }
+    if let Some(error) = error.downcast_ref::<AuthorityError>() {
+        let code = match error {
+            AuthorityError::Name(_) | AuthorityError::NoName => USAGE,
+            _ => PRECONDITION,
+        };
+        return of(code, &error.hint());
+    }
+    if let Some(error) = error.downcast_ref::<CredentialsError>() {
+        return of(PRECONDITION, &error.hint);
     }
     if let Some(error) = error.downcast_ref::<StateError>() {
         return of(PRECONDITION, &error.hint);

@@ -16,6 +16,7 @@ pub mod faults;
 pub mod flags;
 mod guard;
 pub mod halt;
+pub mod init;
 pub mod keep_service;
 pub mod list;
 pub mod live;
@@ -88,6 +89,7 @@ commands! {
     List => list,
     Halt => halt,
     Recover => recover,
+    Init => init,
     Report => report,
     Schedule => schedule,
     Demo => demo,

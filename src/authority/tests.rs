@@ -1,0 +1,241 @@
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::Duration;
+
+use faultline_agent::credentials::{CertificateFacts, KeyRequest, certificates};
+use jiff::Timestamp;
+use proptest::prelude::*;
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P384_SHA384, SanType};
+
+use super::*;
+
+fn names() -> Vec<String> {
+    vec!["controller.example.org".into(), "10.0.0.7".into()]
+}
+
+fn made() -> (tempfile::TempDir, PathBuf, Authority) {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = Authority::folder(scratch.path());
+    let authority = Authority::create(&folder, &names(), Timestamp::now()).unwrap();
+    (scratch, folder, authority)
+}
+
+fn name() -> AgentName {
+    "db-1".parse().unwrap()
+}
+
+fn issue(authority: &Authority, request: &str) -> Result<IssuedCertificate, IssueError> {
+    authority.issue_agent(request, &name(), AGENT_LIFE, Timestamp::now())
+}
+
+#[test]
+fn its_folder_and_files_are_private_and_it_opens_as_it_was() {
+    let (_scratch, folder, authority) = made();
+    assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()).collect();
+    assert_eq!(files.len(), 2);
+    for file in files {
+        assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "{:?}", file.path());
+    }
+    let opened = Authority::open(&folder, Timestamp::now()).unwrap();
+    assert_eq!(opened.fingerprint().unwrap(), authority.fingerprint().unwrap());
+    assert_eq!((opened.names(), opened.server_not_after()), (names(), authority.server_not_after()));
+}
+
+#[test]
+fn it_is_never_overwritten() {
+    let (_scratch, folder, authority) = made();
+    let error = Authority::create(&folder, &names(), Timestamp::now()).unwrap_err();
+    assert!(matches!(error, AuthorityError::Exists(_)) && error.hint().contains("serve"), "{error}");
+    let opened = Authority::open(&folder, Timestamp::now()).unwrap();
+    assert_eq!(opened.fingerprint().unwrap(), authority.fingerprint().unwrap());
+}
+
+#[test]
+fn keys_that_others_may_read_or_write_are_refused() {
+    for mode in [0o640, 0o604, 0o620, 0o644, 0o666] {
+        let (_scratch, folder, _) = made();
+        fs::set_permissions(folder.join("authority.json"), fs::Permissions::from_mode(mode)).unwrap();
+        let error = Authority::open(&folder, Timestamp::now()).unwrap_err();
+        assert!(error.to_string().contains("may be read or written by others"), "{error}");
+        assert!(error.hint().contains("chmod 600"), "{}", error.hint());
+    }
+    for mode in [0o750, 0o701, 0o755, 0o777] {
+        let (_scratch, folder, _) = made();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        let error = Authority::open(&folder, Timestamp::now()).unwrap_err();
+        assert!(error.hint().contains("chmod 700"), "{}", error.hint());
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(Authority::create(scratch.path(), &names(), Timestamp::now()).is_err());
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_damaged_file_is_refused_without_quoting_it_and_a_missing_one_named() {
+    let (_scratch, folder, _) = made();
+    let file = folder.join("authority.json");
+    let text = fs::read_to_string(&file).unwrap();
+    for damaged in [&text[..text.len() / 2], "", "{}", &text.replace("\"signing\": 0", "\"signing\": 3")] {
+        fs::write(&file, damaged).unwrap();
+        let error = Authority::open(&folder, Timestamp::now()).unwrap_err();
+        assert!(matches!(error, AuthorityError::Damaged { .. }), "{error}");
+        assert!(!format!("{error:?}").contains("PRIVATE"), "{error:?}");
+    }
+    fs::remove_file(&file).unwrap();
+    assert!(matches!(Authority::open(&folder, Timestamp::now()), Err(AuthorityError::Missing(_))));
+}
+
+#[test]
+fn names_that_are_none_are_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    for names in [vec![], vec![String::new()], vec!["a b".into()], vec!["ok".into(), "https://x".into()]] {
+        let error = Authority::create(&scratch.path().join("a"), &names, Timestamp::now()).unwrap_err();
+        assert!(matches!(error, AuthorityError::Name(_) | AuthorityError::NoName), "{error}");
+    }
+    assert!(!scratch.path().join("a").exists());
+}
+
+#[test]
+fn of_a_request_only_the_key_is_taken() {
+    let (_scratch, _, authority) = made();
+    let key = KeyPair::generate().unwrap();
+    let mut greedy = CertificateParams::new(vec!["controller.example.org".to_owned()]).unwrap();
+    greedy.subject_alt_names.push(SanType::URI("faultline://agent/db-2".try_into().unwrap()));
+    greedy.distinguished_name.push(DnType::CommonName, "db-2");
+    greedy.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    greedy.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let request = greedy.serialize_request(&key).unwrap().pem().unwrap();
+    let issued = issue(&authority, &request).unwrap();
+    assert_eq!(issued.identity.name, name());
+    let chain = certificates(&issued.certificate_chain).unwrap();
+    assert_eq!(PeerIdentity::of(&chain[0]).unwrap(), issued.identity);
+    let facts = CertificateFacts::of(&chain[0]).unwrap();
+    assert!(facts.is_for_clients && !facts.is_for_servers);
+    let (_, parsed) = x509_parser::parse_x509_certificate(&chain[0]).unwrap();
+    assert!(!parsed.is_ca());
+    assert_eq!(parsed.subject().to_string(), "CN=db-1");
+    assert_eq!(chain[1], authority.certificate().unwrap());
+}
+
+#[test]
+fn certificates_are_short_lived_backdated_and_of_random_serials() {
+    let (_scratch, _, authority) = made();
+    let request = KeyRequest::new().unwrap().signing_request().unwrap();
+    let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    let issued = authority.issue_agent(&request, &name(), AGENT_LIFE, now).unwrap();
+    assert_eq!(issued.identity.not_before, "2026-11-21T11:55:00Z".parse().unwrap());
+    assert_eq!(issued.identity.not_after, "2026-11-22T12:00:00Z".parse().unwrap());
+    let serials: std::collections::HashSet<_> =
+        (0..64).map(|_| issue(&authority, &request).unwrap().identity.serial).collect();
+    assert_eq!(serials.len(), 64);
+    let life = authority.issue_agent(&request, &name(), Duration::ZERO, now);
+    assert!(matches!(life, Err(IssueError::Life(_))));
+}
+
+#[test]
+fn malformed_oversized_and_wrongly_signed_requests_are_refused() {
+    let (_scratch, _, authority) = made();
+    let request = KeyRequest::new().unwrap().signing_request().unwrap();
+    assert!(issue(&authority, &request).is_ok());
+
+    let long = format!("{request}{}", " ".repeat(8 * 1024));
+    assert!(matches!(issue(&authority, &long), Err(IssueError::TooLong { most: 8192 })));
+    for text in
+        ["", "hello", "-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n", &request[40..]]
+    {
+        assert!(matches!(issue(&authority, text), Err(IssueError::Malformed)), "{text}");
+    }
+    let certificate = authority.trust_bundle();
+    assert!(matches!(issue(&authority, &certificate), Err(IssueError::Malformed)));
+
+    // The last byte of the signature, and the key of another.
+    let der = faultline_der(&request);
+    let mut tampered = der.clone();
+    *tampered.last_mut().unwrap() ^= 1;
+    assert!(matches!(issue(&authority, &pem(&tampered)), Err(IssueError::WrongSignature)));
+    let (one, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let of_one = faultline_der(&CertificateParams::default().serialize_request(&one).unwrap().pem().unwrap());
+    let (from, to) = (one.public_key_raw(), other.public_key_raw());
+    let place = of_one.windows(from.len()).position(|window| window == from).unwrap();
+    let mut stolen = of_one.clone();
+    stolen[place..place + to.len()].copy_from_slice(to);
+    assert!(matches!(issue(&authority, &pem(&stolen)), Err(IssueError::WrongSignature)));
+
+    let other_curve = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+    let request = CertificateParams::default().serialize_request(&other_curve).unwrap().pem().unwrap();
+    assert!(matches!(issue(&authority, &request), Err(IssueError::Key)));
+}
+
+#[test]
+fn a_session_ends_with_its_certificate() {
+    let (_scratch, _, authority) = made();
+    let request = KeyRequest::new().unwrap().signing_request().unwrap();
+    let (revocations, peer) = (Revocations::default(), issue(&authority, &request).unwrap().identity);
+    assert_eq!(revocations.check(&peer, Timestamp::now()), Ok(()));
+    let late = peer.not_after + jiff::SignedDuration::from_secs(1);
+    assert_eq!(revocations.check(&peer, late), Err(NotValid::Expired(peer.not_after)));
+    let clone = revocations.clone();
+    assert!(clone.revoke(peer.serial) && !clone.revoke(peer.serial));
+    assert_eq!(revocations.check(&peer, Timestamp::now()), Err(NotValid::Revoked));
+    revocations.replace([].into());
+    assert!(!clone.contains(peer.serial));
+}
+
+#[test]
+fn the_steps_of_a_rotation_have_an_order_and_a_crash_between_files_is_mended() {
+    let (_scratch, folder, authority) = made();
+    let now = Timestamp::now();
+    assert!(matches!(authority.switch_rotation(Pace::AtOnce, now), Err(AuthorityError::NotNow(_))));
+    assert!(matches!(authority.finish_rotation(Pace::AtOnce, now), Err(AuthorityError::NotNow(_))));
+    let old_server = fs::read_to_string(folder.join("server.json")).unwrap();
+    authority.begin_rotation(now).unwrap();
+    assert!(matches!(authority.begin_rotation(now), Err(AuthorityError::NotNow(_))));
+    assert_eq!(certificates(&authority.trust_bundle()).unwrap().len(), 2);
+    let old = authority.fingerprint().unwrap();
+    authority.switch_rotation(Pace::AtOnce, now).unwrap();
+    assert_ne!(authority.fingerprint().unwrap(), old);
+    // As if the power had failed after the switch was written and before the server certificate was.
+    fs::write(folder.join("server.json"), old_server).unwrap();
+    let opened = Authority::open(&folder, now).unwrap();
+    let text = fs::read_to_string(folder.join("server.json")).unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let chain = certificates(stored["certificateChain"].as_str().unwrap()).unwrap();
+    assert_eq!(chain[1], opened.certificate().unwrap());
+    opened.finish_rotation(Pace::AtOnce, now).unwrap();
+    let opened = Authority::open(&folder, now).unwrap();
+    assert_eq!(certificates(&opened.trust_bundle()).unwrap(), [opened.certificate().unwrap()]);
+}
+
+fn faultline_der(pem: &str) -> Vec<u8> {
+    use rustls_pki_types::pem::PemObject;
+    rustls_pki_types::CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
+}
+
+fn pem(der: &[u8]) -> String {
+    use base64::Engine;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN CERTIFICATE REQUEST-----\n{text}\n-----END CERTIFICATE REQUEST-----\n")
+}
+
+proptest! {
+    // What is outside of what the signature covers may be written in several ways.
+    #[test]
+    fn a_damaged_request_never_panics_and_gets_no_certificate_for_another_key(
+        place in 0usize..4096, bit in 0u8..8, cut: bool
+    ) {
+        let (_scratch, _, authority) = made();
+        let key = KeyPair::generate().unwrap();
+        let mut der = faultline_der(&CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap());
+        let place = place % der.len();
+        der[place] ^= 1 << bit;
+        if cut { der.truncate(place); }
+        if let Ok(issued) = issue(&authority, &pem(&der)) {
+            prop_assert!(!cut);
+            let facts = CertificateFacts::of(&certificates(&issued.certificate_chain).unwrap()[0]).unwrap();
+            prop_assert_eq!(facts.public_key, key.public_key_raw());
+            prop_assert_eq!(issued.identity.name, name());
+        }
+    }
+}
