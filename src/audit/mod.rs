@@ -1,7 +1,7 @@
 //! The audit log as a chain of hashes: the pure part. Who did what to which object, and what came of it.
 //!
 //! Each record carries the hash of the one before it, so that a record which was changed, removed, inserted or moved
-//! is found by [`verify`]. The chain has no key: whoever can write the whole log can also make a new, consistent one,
+//! is found by [`verify()`]. The chain has no key: whoever can write the whole log can also make a new, consistent one,
 //! and cutting off its newest records leaves a chain that is consistent too. Both are found only by comparing with a
 //! [`Head`] that was kept elsewhere (printed, sent to another system): see [`Verifier::must_contain`].
 //!

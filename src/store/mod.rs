@@ -19,6 +19,10 @@
 //!   one has done nothing. A commit is on disk when it is reported (`synchronous = FULL`; `synchronous_commit` is
 //!   never off).
 //!
+//! The price of the last: a commit to SQLite took 1.5 ms at the median and 8 ms at p99 on a busy virtual machine, instead
+//! of 0.01 ms without waiting for the disk. So nothing here is written per heartbeat: [`Store::controller_seen`] notes
+//! all agents of a controller in one statement (45 ms for 10,000 of them).
+//!
 //! # Time
 //!
 //! No method looks at a clock but [`Store::now`]; all others are given the time. Controllers that share a store must ask
