@@ -105,7 +105,7 @@ fn raw_server(key: &str, chain: Vec<CertificateDer<'static>>) -> Arc<ServerConfi
     Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap())
 }
 
-fn tls_error(error: std::io::Error) -> Error {
+fn tls_error(error: &std::io::Error) -> Error {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).unwrap_or_else(|| panic!("{error}")).clone()
 }
 
@@ -120,7 +120,7 @@ async fn meet(
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let served = async {
         let (stream, _) = listener.accept().await.unwrap();
-        let mut stream = TlsAcceptor::from(server).accept(stream).await.map_err(tls_error)?;
+        let mut stream = TlsAcceptor::from(server).accept(stream).await.map_err(|error| tls_error(&error))?;
         let shown = peer(stream.get_ref().1).ok();
         stream.write_all(b"!").await.unwrap();
         stream.flush().await.unwrap();
@@ -130,9 +130,9 @@ async fn meet(
     };
     let dialled = async {
         let stream = TcpStream::connect(address).await.unwrap();
-        let mut stream = TlsConnector::from(client).connect(name, stream).await.map_err(tls_error)?;
+        let mut stream = TlsConnector::from(client).connect(name, stream).await.map_err(|error| tls_error(&error))?;
         let mut byte = [0];
-        stream.read_exact(&mut byte).await.map_err(tls_error)?;
+        stream.read_exact(&mut byte).await.map_err(|error| tls_error(&error))?;
         assert_eq!(byte, *b"!");
         Ok(())
     };

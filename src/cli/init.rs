@@ -76,9 +76,9 @@ pub fn run(arguments: Arguments, _: &Global) -> anyhow::Result<ExitCode> {
         token: token.to_string(),
     };
     if format.json {
-        output::print_json(&made)?
+        output::print_json(&made)?;
     } else {
-        output::print(&human(&made))?
+        output::print(&human(&made))?;
     }
     Ok(ExitCode::SUCCESS)
 }
