@@ -138,10 +138,13 @@ pub struct Window {
 /// When no run starts: a `date`, a range `from` and `to`, or the events of an iCalendar file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("oneOf" = [
-    { "required": ["date"] }, { "required": ["from", "to"] }, { "required": ["calendar"] },
-    { "required": ["calendarText"] }
-]))]
+#[schemars(
+    extend("dependentRequired" = { "from": ["to"], "to": ["from"] }),
+    extend("oneOf" = [
+        { "required": ["date"] }, { "required": ["from", "to"] }, { "required": ["calendar"] },
+        { "required": ["calendarText"] }
+    ])
+)]
 pub struct Blackout {
     /// One day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
