@@ -10,6 +10,8 @@ pub mod access;
 pub mod audit;
 pub mod authority;
 pub mod cli;
+pub mod console;
+pub mod controller;
 pub mod dispatch;
 pub mod document;
 pub mod experiment;

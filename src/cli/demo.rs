@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::run::{self, OutputFormat};
-use super::{flags::Global, output};
+use super::{client::ControllerFlags, flags::Global, output};
 use crate::document::load::from_text;
 
 /// The quickstart experiment, the very file of the repository.
@@ -42,6 +42,9 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         dry_run: false,
         out: arguments.out,
         junit: None,
+        controller: ControllerFlags::default(),
+        approvals: 0,
+        plan_hash: None,
         format: OutputFormat::Human,
     };
     let code = run::run_all(&documents, &same_as_run, global)?;

@@ -7,7 +7,10 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "a subcommand consumes its arguments, whether it needs to or not")]
 
+pub mod agents;
+pub mod audit;
 pub mod check;
+pub mod client;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
@@ -27,10 +30,12 @@ pub mod plan;
 pub mod recover;
 pub mod report;
 pub mod run;
+pub mod runs;
 pub mod sample;
 pub mod schedule;
 pub mod schema;
 mod table;
+pub mod token;
 
 use std::process::ExitCode;
 
@@ -91,7 +96,11 @@ commands! {
     Recover => recover,
     Init => init,
     Report => report,
+    Agents => agents,
+    Runs => runs,
     Schedule => schedule,
+    Token => token,
+    Audit => audit,
     Demo => demo,
     Sample => sample,
     Schema => schema,

@@ -21,6 +21,14 @@ pub fn print_json(data: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&(text + "\n"))
 }
 
+/// Prints data as JSON for programs, else as text for people.
+///
+/// # Errors
+/// As [`print()`].
+pub fn either(json: bool, data: &impl serde::Serialize, human: impl FnOnce() -> String) -> anyhow::Result<()> {
+    if json { print_json(data) } else { print(&human()) }
+}
+
 /// Writes a message for people to standard error. Nobody is left to hear that this failed.
 pub fn tell(message: &str) {
     let _ = deliver(&mut io::stderr().lock(), message);

@@ -63,6 +63,17 @@ impl ReportFormat {
         }
     }
 
+    /// As the API of a controller calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Json => "json",
+            Self::Html => "html",
+            Self::Junit => "junit",
+            Self::Markdown => "markdown",
+        }
+    }
+
     /// The format in full; only text for people knows colours and width.
     pub fn with(self, colour: bool, width: usize) -> Format {
         match self {

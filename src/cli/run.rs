@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use faultline_agent::state::StateFolder;
 
+use super::client::{self, ControllerFlags};
 use super::failure::Failure;
 use super::flags::Global;
 use super::live::{Live, LiveTarget};
@@ -39,11 +40,20 @@ pub struct Arguments {
     #[arg(long)]
     pub dry_run: bool,
     /// Make the run's folder below this one instead of in the state folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "controller")]
     pub out: Option<PathBuf>,
     /// Write a JUnit report of all runs to this file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// The controller on whose fleet to run, instead of this host
+    #[command(flatten)]
+    pub controller: ControllerFlags,
+    /// How many people must approve the plan before it runs
+    #[arg(long, default_value_t = 0, value_name = "NUMBER", requires = "controller", help_heading = "Controller")]
+    pub approvals: u32,
+    /// Run only if the plan has this hash, as `faultline plan --controller` printed it
+    #[arg(long, value_name = "HASH", requires = "controller", help_heading = "Controller")]
+    pub plan_hash: Option<String>,
     /// What to print on standard output at the end: a report for people, or one JSON object a line for each run
     #[arg(long, value_enum, default_value_t)]
     pub format: OutputFormat,
@@ -67,6 +77,14 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let documents = experiments(&arguments.files, &arguments.set, global)?;
     for document in documents.iter().filter(|_| !global.quiet) {
         output::tell(&document.render_warnings(global.colour_on_stderr()));
+    }
+    if let Some(url) = &arguments.controller.controller {
+        let client = arguments.controller.client_of(url)?;
+        let json = arguments.format == OutputFormat::Json;
+        return match arguments.dry_run {
+            true => client::run::plan(&client, &documents, arguments.set.is_empty(), arguments.seed, json),
+            false => client::run::run_all(&client, &documents, &arguments, global),
+        };
     }
     if arguments.dry_run {
         return plan::show(&documents, arguments.seed, arguments.format == OutputFormat::Json, global);
@@ -188,7 +206,7 @@ fn deliver(outcome: &Outcome, report: &RunReport, arguments: &Arguments, global:
     }
 }
 
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(file, text).with_context(|| format!("cannot write the report {}", file.display()))
 }
 

@@ -1,4 +1,7 @@
-//! `faultline schedule`: schedules. `preview` says what one will do; it needs nothing but the document.
+//! `faultline schedule`: schedules. `preview` says what one will do; it needs nothing but the document. All else is about
+//! the schedules of a controller.
+
+mod remote;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde::Serialize;
 
+use super::client::ControllerFlags;
 use super::failure::Failure;
 use super::flags::{DataFormat, Global};
 use super::{output, table};
@@ -20,7 +24,7 @@ use crate::schedule::document::{Moment, Schedule};
 use crate::schedule::local::first_instant;
 use crate::schedule::{Entry, Outcome, Preview, Rule, preview};
 
-/// Show when schedules fire
+/// Show when schedules fire; keep them on a controller
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// What to do.
@@ -33,6 +37,54 @@ pub struct Arguments {
 pub enum ScheduleCommand {
     /// List what will fire, what is skipped and why, and where clocks change; touches nothing
     Preview(PreviewArguments),
+    /// List the schedules of a controller with their next times
+    List(OnController),
+    /// Show one: what became of its last times, and its next ones
+    Show(NamedOnController),
+    /// Keep the schedules of a file on a controller, or replace those of the same names
+    Apply(ApplyArguments),
+    /// Have a schedule rest
+    Suspend(NamedOnController),
+    /// Wake a schedule up
+    Resume(NamedOnController),
+    /// Remove a schedule; its runs stay
+    Delete(NamedOnController),
+}
+
+/// A controller.
+#[derive(Debug, Args)]
+pub struct OnController {
+    /// The controller
+    #[command(flatten)]
+    pub controller: ControllerFlags,
+    /// How to print
+    #[command(flatten)]
+    pub format: DataFormat,
+}
+
+/// A schedule of a controller.
+#[derive(Debug, Args)]
+pub struct NamedOnController {
+    /// The schedule's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The controller, and how to print
+    #[command(flatten)]
+    pub on: OnController,
+}
+
+/// What to keep on a controller.
+#[derive(Debug, Args)]
+pub struct ApplyArguments {
+    /// A file with schedules and the experiments that they name; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Change a value first, as in `--set spec.jitter=5m`
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<Setting>,
+    /// The controller, and how to print
+    #[command(flatten)]
+    pub on: OnController,
 }
 
 /// What to preview.
@@ -134,14 +186,20 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366 * 10);
 /// # Errors
 /// If the document is wrong, or has no such schedule.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let ScheduleCommand::Preview(arguments) = arguments.command;
-    let schedules = schedules(&arguments)?;
+    match arguments.command {
+        ScheduleCommand::Preview(arguments) => show_preview(&arguments, global),
+        other => remote::run(other, global),
+    }
+}
+
+fn show_preview(arguments: &PreviewArguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let schedules = schedules(arguments)?;
     for loaded in schedules.iter().filter(|_| !global.quiet) {
         output::tell(&loaded.render_warnings(global.colour_on_stderr()));
     }
     let mut previews = Vec::new();
     for loaded in &schedules {
-        previews.extend(of(&loaded.document, &arguments)?);
+        previews.extend(of(&loaded.document, arguments)?);
     }
     if arguments.format.json {
         output::print_json(&previews)?;

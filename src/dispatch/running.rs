@@ -23,7 +23,7 @@ impl Running {
     }
 
     /// A run is under way from now on; its driver listens to what this returns.
-    pub(super) fn begin(&self, run: &str, epoch: i64) -> UnboundedReceiver<Stop> {
+    pub(crate) fn begin(&self, run: &str, epoch: i64) -> UnboundedReceiver<Stop> {
         let (orders, ordered) = unbounded_channel();
         self.all_of_them().insert(run.to_owned(), Under { epoch, orders: Some(orders), stopped: false });
         ordered

@@ -31,6 +31,11 @@ pub struct Loaded<T = Document> {
 }
 
 impl<T> Loaded<T> {
+    /// Whether its file holds no other document.
+    pub fn alone(&self) -> bool {
+        from_text(&self.file, &self.text, &[]).is_ok_and(|all| all.len() == 1)
+    }
+
     /// The warnings with their lines, one after the other.
     pub fn render_warnings(&self, colour: bool) -> String {
         render(&self.warnings, &self.sources, colour)

@@ -12,6 +12,7 @@ use faultline_agent::state::StateFolder;
 use faultline_agent::units::TimeSpan;
 use serde::Serialize;
 
+use super::client::{self, ControllerFlags};
 use super::flags::{DataFormat, Global};
 use super::run::experiments;
 use super::{failure, output};
@@ -35,6 +36,9 @@ pub struct Arguments {
     /// The seed of everything left to chance, instead of the document's
     #[arg(long)]
     pub seed: Option<u64>,
+    /// The controller on whose fleet to plan, instead of this host
+    #[command(flatten)]
+    pub controller: ControllerFlags,
     /// How to print
     #[command(flatten)]
     pub format: DataFormat,
@@ -133,6 +137,11 @@ enum PlanOutcome {
 /// If a document is wrong.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let documents = experiments(&arguments.files, &arguments.set, global)?;
+    if let Some(url) = &arguments.controller.controller {
+        let client = arguments.controller.client_of(url)?;
+        let (as_it_is, json) = (arguments.set.is_empty(), arguments.format.json);
+        return client::run::plan(&client, &documents, as_it_is, arguments.seed, json);
+    }
     show(&documents, arguments.seed, arguments.format.json, global)
 }
 

@@ -1,0 +1,235 @@
+//! The command line as a client of a controller: where it is, by what it is known, and one request at a time.
+
+mod exchange;
+pub(super) mod follow;
+pub(super) mod run;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use faultline_agent::credentials::Fingerprint;
+use faultline_agent::credentials::tls::{ControllerTrust, anonymous, system_time};
+use http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::failure::{Failure, PRECONDITION, USAGE};
+use crate::console::{PREFIX, Problem};
+use exchange::{Address, Answer};
+
+/// Where the controller is, and how to speak to it.
+///
+/// The token is read from FAULTLINE_TOKEN, or from the file that --token-file names; never from the command line, which
+/// others can read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ControllerFlags {
+    /// The controller, as in https://chaos.example:7443
+    #[arg(long, value_name = "URL", help_heading = "Controller")]
+    pub controller: Option<String>,
+    /// A file with the token of the API [default: what FAULTLINE_TOKEN holds]
+    #[arg(long, value_name = "FILE", help_heading = "Controller")]
+    pub token_file: Option<PathBuf>,
+    /// A file with the certificate of the controller's authority (PEM)
+    #[arg(long, value_name = "FILE", env = "FAULTLINE_CA", hide_env_values = true, help_heading = "Controller")]
+    pub ca: Option<PathBuf>,
+    /// The fingerprint of that certificate instead, as `faultline init` prints it
+    #[arg(long, value_name = "SHA256", env = "FAULTLINE_FINGERPRINT", help_heading = "Controller")]
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// A connection to a controller, opened anew for each request.
+#[derive(Debug)]
+pub(super) struct Client {
+    runtime: tokio::runtime::Runtime,
+    address: Address,
+    tls: Arc<rustls::ClientConfig>,
+    token: String,
+}
+
+impl ControllerFlags {
+    /// The controller that is meant by a subcommand that is about nothing else: also FAULTLINE_CONTROLLER names it.
+    pub(super) fn client(&self) -> Result<Client, Failure> {
+        let named = self.controller.clone().or_else(|| std::env::var("FAULTLINE_CONTROLLER").ok());
+        let named = named.filter(|named| !named.is_empty());
+        let url = named.ok_or_else(|| {
+            Failure::usage("no controller is named").hint("give --controller URL, or set FAULTLINE_CONTROLLER")
+        })?;
+        self.client_of(&url)
+    }
+
+    /// The controller at this address.
+    pub(super) fn client_of(&self, url: &str) -> Result<Client, Failure> {
+        let address =
+            Address::parse(url).map_err(|error| Failure::usage(error).hint("as in https://chaos.example:7443"))?;
+        let tls = anonymous(&self.trust()?, &[b"http/1.1"], system_time())
+            .map_err(|error| Failure::usage("TLS cannot be set up").because(error))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::precondition("this host has too few resources").because(error))?;
+        Ok(Client { runtime, address, tls, token: self.token()? })
+    }
+
+    fn trust(&self) -> Result<ControllerTrust, Failure> {
+        match (&self.ca, self.fingerprint) {
+            (Some(file), _) => match std::fs::read_to_string(file) {
+                Ok(pem) => Ok(ControllerTrust::Bundle(pem)),
+                Err(error) => Err(Failure::usage(format!("cannot read the certificate {}", file.display())).because(error)),
+            },
+            (None, Some(fingerprint)) => Ok(ControllerTrust::Pinned(fingerprint)),
+            (None, None) => Err(Failure::usage("it is not said by what the controller is known").hint(
+                "give --fingerprint (or FAULTLINE_FINGERPRINT) as `faultline init` printed it, or --ca FILE (FAULTLINE_CA)",
+            )),
+        }
+    }
+
+    fn token(&self) -> Result<String, Failure> {
+        let token = match &self.token_file {
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|error| Failure::usage(format!("cannot read the token {}", file.display())).because(error))?,
+            None => std::env::var("FAULTLINE_TOKEN").unwrap_or_default(),
+        };
+        let token = token.trim().to_owned();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let hint = "set FAULTLINE_TOKEN, or give --token-file FILE; `faultline token create` makes one";
+            return Err(Failure::usage("there is no token of the API").hint(hint));
+        }
+        Ok(token)
+    }
+}
+
+impl Client {
+    /// Where it is.
+    pub(super) fn url(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Reads something.
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.runtime.block_on(self.ask(Method::GET, path, None::<&()>))
+    }
+
+    /// Reads a text.
+    pub(super) fn text(&self, path: &str) -> Result<String, Failure> {
+        let Answer { body, .. } = self.runtime.block_on(self.exchange(Method::GET, path, None::<&()>))?;
+        String::from_utf8(body).map_err(|error| self.not_understood(&error))
+    }
+
+    /// Asks for something to be done.
+    pub(super) fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, Failure> {
+        self.runtime.block_on(self.ask(method, path, body))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, Failure> {
+        let answer = self.exchange(method, path, body).await?;
+        serde_json::from_slice(&answer.body).map_err(|error| self.not_understood(&error))
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Answer, Failure> {
+        let body = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|error| self.not_understood(&error))?,
+            None => Vec::new(),
+        };
+        let answer = exchange::exchange(&self.address, &self.tls, &self.token, method, path, body).await;
+        let answer = answer.map_err(|trouble| {
+            Failure::precondition(format!("the controller {} cannot be asked: {}", self.address, trouble.what))
+                .hint(trouble.hint)
+        })?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        Err(match serde_json::from_slice::<Problem>(&answer.body) {
+            Ok(problem) => refused(problem),
+            Err(_) => Failure::precondition(format!("{} answers {} to {path}", self.address, answer.status))
+                .hint("is this the API port of a Faultline controller?"),
+        })
+    }
+
+    fn not_understood(&self, error: &dyn std::fmt::Display) -> Failure {
+        Failure::precondition(format!("the answer of {} is not understood: {error}", self.address))
+            .hint("install the same version of Faultline here and there")
+    }
+}
+
+/// What the controller said, with the exit code that the same would have here.
+fn refused(problem: Problem) -> Failure {
+    let code = match problem.kind.strip_prefix(PREFIX) {
+        Some("request" | "document" | "unsuitable" | "too-large") => USAGE,
+        _ => PRECONDITION,
+    };
+    let failure = Failure::new(code, problem.detail);
+    match problem.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// A name as a part of a path: everything but letters, digits, `-`, `_` and `.` encoded (RFC 3986, 2.1).
+pub(super) fn part(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => text.push(char::from(byte)),
+            b'.' if name.bytes().any(|byte| byte != b'.') => text.push('.'),
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+/// A query of those pairs that have a value.
+pub(super) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, Option<String>)>) -> String {
+    let mut text = String::new();
+    for (name, value) in pairs {
+        if let Some(value) = value {
+            text.push(if text.is_empty() { '?' } else { '&' });
+            text.push_str(&format!("{name}={}", part(&value)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod texts {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_place_in_a_path() {
+        assert_eq!(part("db-1.example"), "db-1.example");
+        assert_eq!(part("../halt?x=1#y z"), "..%2Fhalt%3Fx%3D1%23y%20z");
+        assert_eq!(part(".."), "%2E%2E");
+        assert_eq!(
+            query([("a", None), ("state", Some("queued,running".into())), ("b", Some("x&y".into()))]),
+            "?state=queued%2Crunning&b=x%26y"
+        );
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_words_and_gets_an_exit_code() {
+        let problem = |kind: &str| Problem {
+            kind: format!("{PREFIX}{kind}"),
+            title: "It is so".into(),
+            status: 409,
+            detail: "the fleet is halted".into(),
+            hint: Some("release it".into()),
+        };
+        let error: anyhow::Error = refused(problem("halted")).into();
+        assert_eq!(crate::cli::failure::render(&error, false), "error: the fleet is halted\n\nhint: release it\n");
+        assert_eq!(crate::cli::failure::exit_code(&error), PRECONDITION);
+        assert_eq!(crate::cli::failure::exit_code(&refused(problem("document")).into()), USAGE);
+    }
+}

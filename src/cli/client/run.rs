@@ -1,0 +1,133 @@
+//! Experiments on a fleet: sent to a controller, followed to their verdicts, reported like any other.
+
+use std::process::ExitCode;
+
+use http::Method;
+
+use super::Client;
+use super::follow::Followed;
+use crate::cli::failure::Failure;
+use crate::cli::flags::Global;
+use crate::cli::live::{Live, LiveTarget};
+use crate::cli::output;
+use crate::cli::report::output_width;
+use crate::cli::run::{Arguments, OutputFormat, worst, write};
+use crate::console::{PlanRequest, RunRequest};
+use crate::controller::plan::{PlanAnswer, PlannedHost};
+use crate::controller::runs::RunView;
+use crate::document::load::Loaded;
+use crate::experiment::document::Experiment;
+use crate::report::{self, Format, RunReport};
+use crate::targets::fleet_plan::{FleetPlan, render};
+
+/// The text that is sent: that of the file, unless it holds other documents too or values were changed.
+fn text(loaded: &Loaded<Experiment>, as_it_is: bool) -> anyhow::Result<String> {
+    // JSON is YAML.
+    if as_it_is { Ok(loaded.text.clone()) } else { Ok(serde_json::to_string_pretty(&loaded.document)?) }
+}
+
+/// Runs every experiment on the controller, one after the other; the worst verdict decides the exit code.
+pub(in crate::cli) fn run_all(
+    client: &Client,
+    documents: &[Loaded<Experiment>],
+    arguments: &Arguments,
+    global: &Global,
+) -> anyhow::Result<ExitCode> {
+    let (mut codes, mut reports) = (Vec::new(), Vec::new());
+    for loaded in documents {
+        let report = one(client, loaded, arguments, global)?;
+        match arguments.format {
+            OutputFormat::Human => {
+                let colour = global.colour_on_stdout();
+                output::print(&report::render(&report, Format::Human { colour, width: output_width() })?)?;
+            }
+            OutputFormat::Json => output::print(&(serde_json::to_string(&report)? + "\n"))?,
+        }
+        codes.push(report.exit_code);
+        let interrupted = report.exit_code == 130;
+        reports.push(report);
+        if interrupted {
+            break;
+        }
+    }
+    if let Some(file) = &arguments.junit {
+        write(file, &report::junit(&reports)?)?;
+    }
+    Ok(ExitCode::from(worst(&codes)))
+}
+
+fn one(
+    client: &Client,
+    loaded: &Loaded<Experiment>,
+    arguments: &Arguments,
+    global: &Global,
+) -> anyhow::Result<RunReport> {
+    let request = RunRequest {
+        document: text(loaded, arguments.set.is_empty() && loaded.alone())?,
+        seed: arguments.seed,
+        approvals: arguments.approvals,
+        plan_hash: arguments.plan_hash.clone(),
+        not_before: None,
+        deadline: None,
+    };
+    let run: RunView = client.send(Method::POST, "/v1/runs", Some(&request))?;
+    let tell = |text: &str| {
+        if !global.quiet {
+            output::tell(text);
+        }
+    };
+    tell(&format!("run {} on {}\n", run.id, client.url()));
+    let mut live = Live::new(&loaded.document, LiveTarget::choose(global));
+    let followed = client.follow(&run, |entry| live.entry(entry), tell);
+    live.finish();
+    match followed? {
+        Followed::Finished(entries) => Ok(RunReport::from_entries(&entries)?),
+        Followed::Cancelled(because) => {
+            Err(Failure::precondition(format!("run {} did not begin: {because}", run.id)).into())
+        }
+    }
+}
+
+/// Shows what runs would do on the fleet now.
+pub(in crate::cli) fn plan(
+    client: &Client,
+    documents: &[Loaded<Experiment>],
+    as_it_is: bool,
+    seed: Option<u64>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let mut plans: Vec<PlanAnswer> = Vec::new();
+    for loaded in documents {
+        let request = PlanRequest { document: text(loaded, as_it_is && loaded.alone())?, seed };
+        plans.push(client.send(Method::POST, "/v1/plans", Some(&request))?);
+    }
+    if json {
+        output::print_json(&plans)?;
+    } else {
+        let texts = plans.iter().map(human).collect::<Result<Vec<_>, _>>()?;
+        output::print(&texts.join("\n"))?;
+    }
+    let refused =
+        plans.iter().any(|plan| plan.halted.is_some() || plan.hosts.iter().any(|host| host.refused.is_some()));
+    Ok(if refused { ExitCode::from(crate::cli::failure::PRECONDITION) } else { ExitCode::SUCCESS })
+}
+
+fn human(plan: &PlanAnswer) -> anyhow::Result<String> {
+    let fleet: FleetPlan = serde_json::from_value(plan.plan.clone())?;
+    let mut text = render(&fleet);
+    text += "\nwhat the hosts say\n";
+    for PlannedHost { host, injection, touches, steps, undo, refused } in &plan.hosts {
+        text += &match refused {
+            Some(reason) => format!("  {host}, fault {injection}: REFUSED: {reason}\n"),
+            None => format!("  {host}, fault {injection}: {}\n", touches.join(", ")),
+        };
+        text += &steps.iter().map(|step| format!("    {step}\n")).collect::<String>();
+        if let Some(undo) = undo {
+            text += &format!("    {}\n", undo.describe());
+        }
+    }
+    if let Some(halted) = &plan.halted {
+        text += &format!("\nthe fleet is halted, so no run would begin now: {halted}\n");
+    }
+    Ok(text)
+}

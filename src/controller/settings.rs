@@ -1,0 +1,30 @@
+use std::time::Duration;
+
+use crate::experiment::document::BlastRadius;
+
+/// What whoever starts a controller decides once, and no call can change.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Ceilings over all runs together.
+    pub ceilings: BlastRadius,
+    /// Whether `exec` signals, which run a command on the controller's own host, are allowed.
+    pub allow_exec_signals: bool,
+    /// How long an approval counts.
+    pub approvals_last: Duration,
+    /// How long a halt, and a release, wait for the agents.
+    pub halt_patience: Duration,
+    /// Approvals that every run needs at the least, whoever asks for it.
+    pub least_approvals: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ceilings: BlastRadius::default(),
+            allow_exec_signals: false,
+            approvals_last: Duration::from_secs(24 * 3600),
+            halt_patience: Duration::from_secs(30),
+            least_approvals: 0,
+        }
+    }
+}

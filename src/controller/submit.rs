@@ -1,0 +1,129 @@
+//! Asking for a run.
+
+use jiff::Timestamp;
+
+use super::command::{Command, Object};
+use super::runs::RunView;
+use super::{Controller, ControllerError};
+use crate::access::{Action, Principal};
+use crate::run::new_run_id;
+use crate::store::runs::{NewRun, Origin};
+
+/// The most approvals that can be asked for.
+const MOST_APPROVALS: u32 = 20;
+
+/// What a run is to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Submission {
+    /// The text of the document.
+    pub document: String,
+    /// The seed of everything left to chance; the document's when absent, or else one that is drawn.
+    pub seed: Option<u64>,
+    /// How many people must approve the plan.
+    pub approvals: u32,
+    /// The hash that the plan must have.
+    pub plan_hash: Option<String>,
+    /// It does not start before this time.
+    pub not_before: Option<Timestamp>,
+    /// It is cancelled if it could not start before this time.
+    pub deadline: Option<Timestamp>,
+}
+
+impl Controller {
+    /// Takes a run: it is queued, or waits for approvals of its plan. Every host is asked before whether it can and may do
+    /// its part.
+    ///
+    /// # Errors
+    /// If `who` may not, the document is wrong or cannot be run by a controller, no hosts can be chosen or one refuses,
+    /// the plan is another one than was expected, the fleet is halted, or by the store.
+    pub async fn submit(&self, who: &Principal, submission: Submission) -> Result<RunView, ControllerError> {
+        self.admit(who, Action::Run).await?;
+        self.submit_for(who, submission, Origin::Api).await
+    }
+
+    /// The same for a run that a schedule or a game day asks for, on behalf of `who`.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub async fn submit_for(
+        &self,
+        who: &Principal,
+        submission: Submission,
+        origin: Origin,
+    ) -> Result<RunView, ControllerError> {
+        let (run, object) = self.prepare_run(&who.name, submission, origin).await?;
+        let command = Command::new(Action::Run, object)
+            .with("experiment", &run.experiment)
+            .with("hosts", &run.hosts)
+            .with("planHash", &run.plan_hash)
+            .with("origin", &run.origin)
+            .with("approvals", run.approvals_needed);
+        self.command(who, command, async { Ok(self.store.submit(&run, self.now().await?).await?.into()) }).await
+    }
+
+    /// The run that would be submitted, planned and asked for at its hosts: for whoever makes runs in a transaction of
+    /// his own, as a schedule does ([`crate::store::Store::claim_slot`]).
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), but for what the store decides.
+    pub async fn new_run(
+        &self,
+        requested_by: &str,
+        submission: Submission,
+        origin: Origin,
+    ) -> Result<NewRun, ControllerError> {
+        Ok(self.prepare_run(requested_by, submission, origin).await?.0)
+    }
+
+    async fn prepare_run(
+        &self,
+        requested_by: &str,
+        submission: Submission,
+        origin: Origin,
+    ) -> Result<(NewRun, Object), ControllerError> {
+        let Submission { document, seed, approvals, plan_hash, not_before, deadline } = submission;
+        if approvals > MOST_APPROVALS {
+            let message = format!("{approvals} approvals are more than {MOST_APPROVALS}");
+            return Err(ControllerError::request(message, "ask for as many as there are people to give them"));
+        }
+        if let (Some(begin), Some(end)) = (not_before, deadline)
+            && end <= begin
+        {
+            return Err(ControllerError::request("`deadline` is not after `notBefore`", "the run could never start"));
+        }
+        let planned = self.make_plan(&document, seed).await?;
+        let hash = planned.plan.hash().to_string();
+        if let Some(expected) = plan_hash.filter(|expected| *expected != hash) {
+            return Err(ControllerError::PlanChanged { expected, is: hash });
+        }
+        let refused =
+            self.ask_hosts(&planned).await?.into_iter().find_map(|host| host.refused.clone().map(|why| (host, why)));
+        if let Some((host, reason)) = refused {
+            let injection = planned.plan.injections.iter().find(|injection| injection.number == host.injection);
+            let fault = injection.map(|injection| injection.fault.clone()).unwrap_or_default();
+            return Err(ControllerError::NotPlanned { host: host.host, fault, reason });
+        }
+        let id = new_run_id();
+        let object = planned.object(format!("run/{id}"));
+        let hosts = planned.plan.hosts().into_iter().map(str::to_owned).collect();
+        let plan = planned.json()?.to_string();
+        let experiment = planned.loaded.document;
+        let run = NewRun {
+            id,
+            experiment: experiment.metadata.name,
+            labels: experiment.metadata.labels,
+            document,
+            seed: planned.plan.seed,
+            plan,
+            plan_hash: hash,
+            hosts,
+            shared_hosts: experiment.spec.shares_hosts,
+            requested_by: requested_by.to_owned(),
+            origin,
+            approvals_needed: approvals.max(self.settings.least_approvals),
+            not_before,
+            deadline,
+        };
+        Ok((run, object))
+    }
+}
