@@ -2,6 +2,7 @@
 
 mod doctor;
 mod fingerprint;
+mod halt;
 mod list;
 mod output;
 mod recover;
@@ -62,6 +63,7 @@ enum Command {
     Recover,
     /// List the faults that are, or may be, in place
     List,
+    Halt(halt::Arguments),
     /// Tell what can be injected on this host, what cannot, and why
     Doctor,
     /// Print every piece of host state that a fault can change
@@ -105,6 +107,7 @@ pub(crate) fn main() -> ExitCode {
     let ended = match command {
         Command::Recover => recover::run(&global),
         Command::List => list::run(&global),
+        Command::Halt(arguments) => halt::run(&global, &arguments),
         Command::Doctor => doctor::run(&global),
         Command::Fingerprint(arguments) => fingerprint::run(&global, arguments),
     };
