@@ -14,10 +14,14 @@ use super::counts::{Counters, Counts};
 use super::deliver::{Courier, Turn};
 use super::occurrence::{Importance, Occurrence};
 use super::outbox::{NewMessage, Outbox, OutboxError, least_important};
+use super::retry::Rule;
 use super::settings::{Endpoint, Settings};
 
 /// How often the outbox is looked at for what another controller put in.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How often it is looked for messages that nobody delivers.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// Tells endpoints what happened. All clones are one.
 pub struct Notifier<O> {
@@ -136,7 +140,35 @@ impl<O: Outbox> Notifier<O> {
             );
             couriers.spawn(work(courier, shared.clone(), index, stop.clone()));
         }
+        loop {
+            if let Err(error) = self.forget_strangers().await {
+                tracing::error!(%error, "the outbox cannot be read");
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+            }
+        }
         while couriers.join_next().await.is_some() {}
+    }
+
+    /// Gives up what has long waited for endpoints that the settings no longer have: nobody would ever deliver it.
+    async fn forget_strangers(&self) -> Result<(), OutboxError> {
+        let outbox = &self.shared.outbox;
+        let now = outbox.now().await?;
+        for name in outbox.endpoints().await? {
+            if self.shared.receivers.iter().any(|receiver| receiver.endpoint.name == name) {
+                continue;
+            }
+            for message in outbox.waiting(&name).await? {
+                let age = Duration::try_from(now.duration_since(message.created_at)).unwrap_or_default();
+                if age >= Rule::default().give_up_after {
+                    outbox.give_up(&message, "the settings have no such endpoint any more", now).await?;
+                    tracing::warn!(endpoint = name, message = message.id, "notification given up: no such endpoint");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What became of messages since the start, by endpoint.

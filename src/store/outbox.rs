@@ -167,6 +167,19 @@ impl Store {
         .await
     }
 
+    /// The names of the endpoints for which messages wait.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn endpoints_waited_for(&self) -> Result<Vec<String>, StoreError> {
+        self.done("list the endpoints that have notifications to come", || async {
+            let query = "SELECT DISTINCT endpoint FROM outbox WHERE state = 'waiting' ORDER BY endpoint";
+            let rows = sqlx::query(query).fetch_all(&self.readers).await?;
+            rows.iter().map(|row| row.text("endpoint")).collect()
+        })
+        .await
+    }
+
     /// How many messages wait for an endpoint.
     ///
     /// # Errors

@@ -500,3 +500,27 @@ async fn what_is_no_occurrence_is_given_up() {
     bench.work_until(0).await;
     assert_eq!(bench.counts(), (1, 0, 1));
 }
+
+#[tokio::test]
+async fn what_waits_for_an_endpoint_that_is_gone_is_given_up_after_a_day() {
+    let receiver = Receiver::start(|_, _| status(200)).await;
+    let bench = Bench::new("webhook", receiver.address, "");
+    let put = |id: &str, endpoint: &str| NewMessage { id: id.into(), endpoint: endpoint.into(), payload: "{}".into() };
+    bench.outbox.put(&[put("old", "gone")], time(0)).await.unwrap();
+    bench.outbox.put(&[put("new", "gone")], time(60)).await.unwrap();
+    bench.outbox.set_time(time(24 * 3600 + 1));
+    let stop = CancellationToken::new();
+    let delivering = tokio::spawn({
+        let (notifier, stop) = (bench.notifier.clone(), stop.clone());
+        async move { notifier.deliver(stop).await }
+    });
+    let begun = std::time::Instant::now();
+    while bench.outbox.given_up().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.cancel();
+    delivering.await.unwrap();
+    let ids: Vec<String> = bench.outbox.given_up().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["old"], "the other may come back into the settings");
+}

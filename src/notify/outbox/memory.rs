@@ -1,6 +1,6 @@
 //! An outbox that is gone with its process: for tests, and for programs that tell without a store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -99,6 +99,11 @@ impl Outbox for MemoryOutbox {
 
     async fn count(&self, endpoint: &str) -> Result<usize, OutboxError> {
         Ok(self.kept().waiting.values().filter(|message| message.endpoint == endpoint).count())
+    }
+
+    async fn endpoints(&self) -> Result<Vec<String>, OutboxError> {
+        let names: BTreeSet<String> = self.kept().waiting.values().map(|message| message.endpoint.clone()).collect();
+        Ok(names.into_iter().collect())
     }
 
     async fn waiting(&self, endpoint: &str) -> Result<Vec<Message>, OutboxError> {

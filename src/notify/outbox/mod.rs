@@ -64,6 +64,9 @@ pub trait Outbox: Send + Sync + 'static {
     /// How many messages wait for an endpoint.
     fn count(&self, endpoint: &str) -> impl Future<Output = Result<usize, OutboxError>> + Send;
 
+    /// The names of the endpoints for which messages wait.
+    fn endpoints(&self) -> impl Future<Output = Result<Vec<String>, OutboxError>> + Send;
+
     /// The messages that wait for an endpoint, those that are taken too.
     fn waiting(&self, endpoint: &str) -> impl Future<Output = Result<Vec<Message>, OutboxError>> + Send;
 
@@ -107,6 +110,10 @@ impl<T: Outbox> Outbox for std::sync::Arc<T> {
 
     fn count(&self, endpoint: &str) -> impl Future<Output = Result<usize, OutboxError>> + Send {
         T::count(self, endpoint)
+    }
+
+    fn endpoints(&self) -> impl Future<Output = Result<Vec<String>, OutboxError>> + Send {
+        T::endpoints(self)
     }
 
     fn waiting(&self, endpoint: &str) -> impl Future<Output = Result<Vec<Message>, OutboxError>> + Send {

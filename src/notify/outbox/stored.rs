@@ -35,6 +35,10 @@ impl Outbox for Store {
         Ok(usize::try_from(self.count_waiting_for(endpoint).await?).unwrap_or(usize::MAX))
     }
 
+    async fn endpoints(&self) -> Result<Vec<String>, OutboxError> {
+        Ok(self.endpoints_waited_for().await?)
+    }
+
     async fn waiting(&self, endpoint: &str) -> Result<Vec<Message>, OutboxError> {
         Ok(self.waiting_for(endpoint).await?.into_iter().map(from_store).collect())
     }
@@ -112,6 +116,7 @@ mod tests {
         assert_eq!(outbox.count("one").await.unwrap(), 3);
         let ids: Vec<String> = outbox.waiting("one").await.unwrap().into_iter().map(|message| message.id).collect();
         assert_eq!(ids, ["a", "b", "d"]);
+        assert_eq!(outbox.endpoints().await.unwrap(), ["one", "two"]);
         let first = outbox.take("a", LEASE, at(2)).await.unwrap().unwrap();
         assert_eq!((first.attempts, first.created_at, first.next_attempt), (1, at(0), at(42)));
         assert_eq!(outbox.take("a", LEASE, at(41)).await.unwrap(), None);

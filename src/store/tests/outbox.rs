@@ -40,3 +40,30 @@ fn a_message_is_tried_until_it_is_delivered_or_given_up() {
         assert_eq!(store.messages(None, 10).await.unwrap().len(), 2);
     });
 }
+
+#[test]
+fn what_waits_for_one_endpoint_is_listed_counted_and_taken_one_by_one() {
+    both(|place| async move {
+        let store = place.open().await;
+        let other = NewMessage { endpoint: "channel".into(), ..message("c", 0) };
+        store.enqueue(&[message("b", 0), message("a", 0), other], at(0)).await.unwrap();
+        store.enqueue(&[message("0", 0)], at(1)).await.unwrap();
+        let waiting = store.waiting_for("pager").await.unwrap();
+        assert_eq!(waiting.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["a", "b", "0"]);
+        assert_eq!(store.count_waiting_for("pager").await.unwrap(), 3);
+        assert_eq!(store.count_waiting_for("nobody").await.unwrap(), 0);
+        assert_eq!(store.endpoints_waited_for().await.unwrap(), ["channel", "pager"]);
+
+        let taken = store.take("b", LEASE, at(2)).await.unwrap().unwrap();
+        assert_eq!((taken.id.as_str(), taken.attempts), ("b", 1));
+        assert_eq!(store.take("b", LEASE, at(3)).await.unwrap(), None, "it is taken");
+        assert_eq!(store.take("none", LEASE, at(3)).await.unwrap(), None);
+        assert_eq!(store.count_waiting_for("pager").await.unwrap(), 3, "and waits still");
+        assert!(store.delivered(&taken, at(4)).await.unwrap());
+        assert_eq!(store.take("b", LEASE, at(100)).await.unwrap(), None, "it is delivered");
+        // What was not taken may be given up too.
+        let waiting = store.waiting_for("channel").await.unwrap();
+        assert!(store.give_up(&waiting[0], "dropped", at(5)).await.unwrap());
+        assert_eq!(store.endpoints_waited_for().await.unwrap(), ["pager"]);
+    });
+}
