@@ -48,7 +48,7 @@ pub enum Colour {
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct DataFormat {
     /// Print JSON for other programs instead of text for people
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 

@@ -33,7 +33,7 @@ pub enum RunsCommand {
     List {
         /// Only those in these states: queued, waiting-for-approval, claimed, running, closing, finished, cancelled
         #[arg(long, value_name = "STATE,…")]
-        state: Option<String>,
+        states: Option<String>,
         /// Only those of this experiment
         #[arg(long, value_name = "NAME")]
         experiment: Option<String>,
@@ -90,10 +90,10 @@ pub fn run(arguments: Arguments, _: &Global) -> anyhow::Result<ExitCode> {
     let client = arguments.controller.client()?;
     let json = arguments.format.json;
     match arguments.command {
-        RunsCommand::List { state, experiment, schedule, labels, limit } => {
+        RunsCommand::List { states, experiment, schedule, labels, limit } => {
             let limit = Some(limit.to_string());
             let pairs = [
-                ("state", state),
+                ("state", states),
                 ("experiment", experiment),
                 ("schedule", schedule),
                 ("labels", labels),

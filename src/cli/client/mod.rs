@@ -25,16 +25,23 @@ use exchange::{Address, Answer};
 #[derive(Debug, Clone, Default, Args)]
 pub struct ControllerFlags {
     /// The controller, as in https://chaos.example:7443
-    #[arg(long, value_name = "URL", help_heading = "Controller")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Controller")]
     pub controller: Option<String>,
     /// A file with the token of the API [default: what FAULTLINE_TOKEN holds]
-    #[arg(long, value_name = "FILE", help_heading = "Controller")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Controller")]
     pub token_file: Option<PathBuf>,
     /// A file with the certificate of the controller's authority (PEM)
-    #[arg(long, value_name = "FILE", env = "FAULTLINE_CA", hide_env_values = true, help_heading = "Controller")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "FAULTLINE_CA",
+        hide_env_values = true,
+        help_heading = "Controller"
+    )]
     pub ca: Option<PathBuf>,
     /// The fingerprint of that certificate instead, as `faultline init` prints it
-    #[arg(long, value_name = "SHA256", env = "FAULTLINE_FINGERPRINT", help_heading = "Controller")]
+    #[arg(long, global = true, value_name = "SHA256", env = "FAULTLINE_FINGERPRINT", help_heading = "Controller")]
     pub fingerprint: Option<Fingerprint>,
 }
 
