@@ -181,6 +181,7 @@ async fn play(count: usize, port: u16) {
             greeting: greeting(name),
             seed: number.try_into().unwrap(),
             notifier: Notifier::default(),
+            renewal: None,
         };
         tasks.spawn(faultline_agent::session::run(options, stopped.clone()));
     }

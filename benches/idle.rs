@@ -1,12 +1,22 @@
-//! What a run costs while nothing happens: one fault in place, one signal a second. Aim against measured.
+//! What a run costs while nothing happens: one fault in place, one signal a second. What an agent costs its host while it
+//! is connected and nothing is asked of it. Aim against measured.
 //!
-//! `cargo bench --bench idle`
+//! `cargo build --release -p faultline-agent && cargo bench --bench idle`
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and ends at the first surprise")]
 
+#[allow(dead_code, unreachable_pub, reason = "parts of the tests are used here")]
+#[path = "../tests/fleet/real_agent.rs"]
+mod real_agent;
+
 use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use faultline::fleet::registry::Registry;
+use faultline::fleet::server;
+use tokio_util::sync::CancellationToken;
 
 const EXPERIMENT: &str = "
 apiVersion: faultline.dev/v1
@@ -30,6 +40,57 @@ spec:
 const AIM: u64 = 12 * 1024;
 
 fn main() {
+    agent();
+    run();
+}
+
+/// An agent that is connected to its controller.
+fn agent() {
+    let Some(program) = real_agent::program() else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let office = real_agent::Office::open();
+    let registry = Arc::new(Registry::default());
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let state = office.enrolled("idle", listener.local_addr().unwrap().port(), faultline::authority::AGENT_LIFE);
+    runtime.spawn(server::serve(listener, office.gate(), Arc::clone(&registry), CancellationToken::new()));
+    let agent = real_agent::RealAgent::start(&program, &state);
+    let began = Instant::now();
+    while registry.connected() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "the agent does not connect");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Past its start, and until the threads that it took are given back.
+    std::thread::sleep(Duration::from_secs(5));
+    let guard = child_of(agent.0.id());
+    let (before, since) = (ticks(agent.0.id()) + ticks(guard), Instant::now());
+    std::thread::sleep(Duration::from_secs(90));
+    #[expect(clippy::cast_precision_loss, reason = "a few ticks")]
+    let used = (ticks(agent.0.id()) + ticks(guard) - before) as f64 / 100.0;
+    let share = used / since.elapsed().as_secs_f64() * 100.0;
+    let of = |pid: u32| number(&format!("/proc/{pid}/status"), "VmRSS:");
+    #[expect(clippy::cast_precision_loss, reason = "kilobytes of a small process")]
+    let ratio = |measured: u64| measured as f64 / AIM as f64;
+    let (own, guards) = (of(agent.0.id()), of(guard));
+    println!("an idle agent, resident: aim {AIM} kB, measured {own} kB, ratio {:.2}", ratio(own));
+    println!("  its guard beside it, resident: {guards} kB, most of it the same pages of the program");
+    println!("an idle agent and its guard, of one core: aim 0.1 %, measured {share:.3} %, ratio {:.2}", share / 0.1);
+}
+
+/// The only child of a process.
+fn child_of(pid: u32) -> u32 {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    children.split_ascii_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// The ticks, a hundred a second, that a process has used (proc_pid_stat(5), fields 14 and 15).
+fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1;
+    fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+/// A run that waits.
+fn run() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("idle.yaml");
     fs::write(&file, EXPERIMENT).unwrap();

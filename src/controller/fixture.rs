@@ -127,7 +127,7 @@ impl Fixture {
             status: serde_json::to_string(&NodeStatus::default()).unwrap(),
             ..Hello::default()
         };
-        let peer = Peer { name: name.into(), serial };
+        let peer = Peer { name: name.into(), serial, valid_until: jiff::Timestamp::MAX };
         let mut greeted = self.controller.registry.greet(&peer, "10.0.0.1:5", hello).unwrap();
         let (asked, name) = (Arc::clone(&self.asked), name.to_owned());
         tokio::spawn(async move {

@@ -188,7 +188,9 @@ impl Controller {
         let known: HashSet<Serial> = serials.iter().filter_map(|serial| serial.parse().ok()).collect();
         self.revocations.replace(known);
         let serials: HashSet<String> = serials.into_iter().collect();
-        self.registry.end_revoked(|peer| serials.contains(&peer.serial));
+        self.registry.end_refused(|peer| {
+            if serials.contains(&peer.serial) { Err("the certificate of this host was revoked".into()) } else { Ok(()) }
+        });
         Ok(())
     }
 

@@ -116,11 +116,16 @@ impl Gate for TestGate {
         let (_, certificate) = x509_parser::parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
         let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
         let name = name.ok_or("no name")?.to_owned();
-        Ok(Peer { name, serial: certificate.raw_serial_as_string() })
+        let seconds = certificate.validity().not_after.timestamp();
+        let valid_until = jiff::Timestamp::from_second(seconds).map_err(|error| error.to_string())?;
+        Ok(Peer { name, serial: certificate.raw_serial_as_string(), valid_until })
     }
 
-    fn is_revoked(&self, peer: &Peer) -> bool {
-        self.revoked.lock().unwrap().contains(&peer.name)
+    fn admits(&self, peer: &Peer) -> Result<(), String> {
+        if self.revoked.lock().unwrap().contains(&peer.name) {
+            return Err("the certificate of this host was revoked".into());
+        }
+        Ok(())
     }
 
     fn renew(&self, peer: Peer, _: String) -> Answer<Result<Credentials, String>> {

@@ -1,5 +1,5 @@
 //! Controller and agents, both ends of the wire, over hosts that are played.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod both_ends;
 mod certificates;
@@ -8,4 +8,6 @@ mod halting;
 mod hostile;
 mod network;
 mod played_host;
+mod real_agent;
+mod service;
 mod simulation;

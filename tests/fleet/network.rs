@@ -88,6 +88,7 @@ pub(crate) fn run_agent_of(greeting: Greeting, host: PlayedHost, dial: impl Dial
         greeting,
         seed: 1,
         notifier: Notifier::default(),
+        renewal: None,
     };
     let (stop, stopped) = watch::channel(None);
     Running { host, stop, task: tokio::spawn(faultline_agent::session::run(options, stopped)) }
@@ -150,7 +151,7 @@ impl Dial for Cable {
         let (controller_side, controller) = tokio::io::duplex(64 * 1024);
         let ended = CancellationToken::new();
         plugged.serving.push(ended.clone());
-        let peer = Peer { name: plugged.name.clone(), serial: "1".into() };
+        let peer = Peer { name: plugged.name.clone(), serial: "1".into(), valid_until: jiff::Timestamp::MAX };
         let (from_agent, to_agent) = tokio::io::split(agent_side);
         let (from_controller, to_controller) = tokio::io::split(controller_side);
         let silent = plugged.silent.subscribe();

@@ -82,7 +82,7 @@ async fn control(ledger: Arc<Mutex<Ledger>>, numbers: Arc<Mutex<u64>>, seed: u64
     loop {
         let (stream, address) = listener.accept().await?;
         let name = AGENTS.into_iter().find(|name| turmoil::lookup(*name) == address.ip()).unwrap();
-        let peer = Peer { name: name.into(), serial: "1".into() };
+        let peer = Peer { name: name.into(), serial: "1".into(), valid_until: jiff::Timestamp::MAX };
         tokio::spawn(server::serve_connection(stream, peer, name.into(), no_gate(), Arc::clone(&registry)));
     }
 }
@@ -184,6 +184,7 @@ impl World<'_> {
                         },
                         seed: seed + number,
                         notifier: Notifier::default(),
+                        renewal: None,
                     };
                     let (_stop, stopped) = watch::channel(None);
                     faultline_agent::session::run(options, stopped).await;

@@ -1,11 +1,15 @@
 //! The command line of the agent: one file a subcommand. Printing happens only here.
 
+mod config;
 mod doctor;
+mod enrol;
 mod fingerprint;
 mod halt;
+mod labels;
 mod list;
 mod output;
 mod recover;
+mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +22,7 @@ pub(crate) const DIFFERS: u8 = 1;
 /// Exit code: the arguments make no sense.
 const USAGE: u8 = 2;
 /// Exit code: what the command needs is not there.
-const PRECONDITION: u8 = 3;
+pub(crate) const PRECONDITION: u8 = 3;
 /// Exit code: something may be left on the host.
 pub(crate) const STUCK: u8 = 7;
 
@@ -59,6 +63,10 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Connect to the controller and do what it asks, within the bounds of this host's policy
+    Run(run::Arguments),
+    /// Make this host an agent of a controller, by a one-time token
+    Enrol(enrol::Arguments),
     /// Undo what a crash left, and report it
     Recover,
     /// List the faults that are, or may be, in place
@@ -105,6 +113,8 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let ended = match command {
+        Command::Run(arguments) => run::run(&global, arguments),
+        Command::Enrol(arguments) => enrol::run(&global, arguments),
         Command::Recover => recover::run(&global),
         Command::List => list::run(&global),
         Command::Halt(arguments) => halt::run(&global, &arguments),

@@ -9,12 +9,13 @@ use super::connection::{client, speak};
 use super::desk::{Alone, Desk};
 use super::dial::Stream;
 use super::greeting::{Greeting, json, told};
+use super::renew::renew;
 use super::serve::{Requests, serve};
 use super::trouble::Trouble;
 use super::wire::agent_message::Message as Said;
 use super::wire::controller_message::Message as Heard;
 use super::wire::{AgentMessage, ControllerMessage, Goodbye, Heartbeat, Welcome};
-use super::{Clock, Closing, Notifier, limits};
+use super::{Clock, Closing, Notifier, Renewal, limits};
 use crate::lease::BootTime;
 use crate::node::NodeStatus;
 
@@ -29,6 +30,8 @@ const NEWS: Duration = Duration::from_millis(200);
 pub(super) enum End {
     /// The connection was lost, or the controller ended it.
     Lost { trouble: Trouble, had_stood: bool },
+    /// The certificate was renewed, and the session goes on with the new one.
+    Renewed,
     /// This agent ended it.
     Closed,
 }
@@ -40,6 +43,7 @@ pub(super) struct Party<'a, C> {
     pub(super) peer: &'a str,
     pub(super) closing: &'a mut Closing,
     pub(super) notifier: &'a Notifier,
+    pub(super) renewal: Option<&'a Arc<dyn Renewal>>,
 }
 
 /// Holds one session over a fresh connection, until it is lost or this agent ends.
@@ -62,12 +66,16 @@ pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, number: u64, st
     let hello = party.greeting.hello(number, party.desk.clock.now(), &status, &alone);
     let mut session = Session { desk: Arc::clone(party.desk), say, told: status, alone, asked: None, stands: false };
     session.send(Said::Hello(hello));
+    let renewing = renew(connection.clone(), party.renewal.cloned());
     let mut client = client(connection);
     let opened = tokio::time::timeout(limits::CONNECT, client.session(ReceiverStream::new(said))).await;
     let end = match opened {
         Err(_) => lost(Trouble::unreachable(&peer, "it does not answer the greeting")),
         Ok(Err(status)) => lost(Trouble::of_status(&peer, &status)),
-        Ok(Ok(response)) => session.hold(party, response.into_inner()).await,
+        Ok(Ok(response)) => tokio::select! {
+            end = session.hold(party, response.into_inner()) => end,
+            () = renewing => End::Renewed,
+        },
     };
     // What it may not have heard is told again.
     session.desk.give_back(std::mem::take(&mut session.alone));

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The version of the protocol. Raised when an older peer would misunderstand; new fields and requests do not raise it.
 pub const PROTOCOL: u32 = 1;
 
+/// The port on which a controller listens for agents unless told otherwise.
+pub const AGENT_PORT: u16 = 7443;
+
 /// The greatest message, in bytes: a plan for a host with thousands of target processes stays well below.
 pub const MESSAGE: usize = 1 << 20;
 

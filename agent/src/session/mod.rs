@@ -5,6 +5,7 @@
 //! - no step comes over the wire; what is asked for is planned by the host itself;
 //! - an undo is never refused, and answered only when no injection of the same id is under way any more.
 
+mod address;
 pub mod backoff;
 mod clock;
 mod connection;
@@ -12,12 +13,15 @@ mod converse;
 mod desk;
 pub mod dial;
 pub mod discover;
+mod enrol;
+pub mod enrolled;
 mod greeting;
 mod host;
 mod keep;
 pub mod lease;
 pub mod limits;
 mod notify;
+mod renew;
 mod serve;
 mod trouble;
 pub mod wire;
@@ -28,11 +32,14 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
 
+pub use address::{Address, AddressError};
 pub use clock::{Clock, HostClock};
 pub use connection::{Connection, client, speak};
 use converse::{End, Party, converse};
 use desk::Desk;
 pub use dial::Dial;
+pub use enrol::{Enrolment, enrol};
+pub use enrolled::{Enrolled, Renewal};
 pub use greeting::Greeting;
 pub use host::{Answer, BY_THE_CONTROLLER, Host, NodeHost};
 pub use notify::Notifier;
@@ -54,6 +61,8 @@ pub struct AgentOptions<C> {
     pub seed: u64,
     /// Who supervises it.
     pub notifier: Notifier,
+    /// How its certificate is renewed; nothing where there is none.
+    pub renewal: Option<Arc<dyn Renewal>>,
 }
 
 impl<C> std::fmt::Debug for AgentOptions<C> {
@@ -76,10 +85,11 @@ pub struct Ended {
 /// Is the agent of a host until `stop` is set to a reason, or the guard is lost. Everything is undone when this returns,
 /// but for what is stuck. To be called inside a runtime of tokio, of one thread or of many.
 pub async fn run<C: Clock>(options: AgentOptions<C>, stop: watch::Receiver<Option<String>>) -> Ended {
-    let AgentOptions { host, dial, clock, greeting, seed, notifier } = options;
+    let AgentOptions { host, dial, clock, greeting, seed, notifier, renewal } = options;
     let desk = Arc::new(Desk::new(host, clock));
     let (close, closed) = watch::channel(None);
-    let connecting = connect(&desk, dial.as_ref(), &greeting, seed, &notifier, Closing(closed));
+    let ways = Ways { dial: dial.as_ref(), greeting: &greeting, seed, notifier: &notifier, renewal: renewal.as_ref() };
+    let connecting = connect(&desk, ways, Closing(closed));
     let keeping = keep::keep(Arc::clone(&desk));
     let watchdog = notifier.watchdog();
     let ending = async {
@@ -100,15 +110,18 @@ pub async fn run<C: Clock>(options: AgentOptions<C>, stop: watch::Receiver<Optio
     Ended { reason, guard_lost, status: desk.status().await }
 }
 
-/// Holds sessions one after the other until the agent ends.
-async fn connect<C: Clock>(
-    desk: &Arc<Desk<C>>,
-    dial: &dyn Dial,
-    greeting: &Greeting,
+/// How sessions are made.
+struct Ways<'a> {
+    dial: &'a dyn Dial,
+    greeting: &'a Greeting,
     seed: u64,
-    notifier: &Notifier,
-    mut closing: Closing,
-) {
+    notifier: &'a Notifier,
+    renewal: Option<&'a Arc<dyn Renewal>>,
+}
+
+/// Holds sessions one after the other until the agent ends.
+async fn connect<C: Clock>(desk: &Arc<Desk<C>>, ways: Ways<'_>, mut closing: Closing) {
+    let Ways { dial, greeting, seed, notifier, renewal } = ways;
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let mut failures = 0;
     let peer = dial.peer();
@@ -121,11 +134,16 @@ async fn connect<C: Clock>(
         let end = match dialled {
             Err(trouble) => End::Lost { trouble, had_stood: false },
             Ok(stream) => {
-                let mut party = Party { desk, greeting, peer: &peer, closing: &mut closing, notifier };
+                let mut party = Party { desk, greeting, peer: &peer, closing: &mut closing, notifier, renewal };
                 converse(&mut party, number, stream).await
             }
         };
-        let End::Lost { trouble, had_stood } = end else { return };
+        let (trouble, had_stood) = match end {
+            End::Lost { trouble, had_stood } => (trouble, had_stood),
+            // Dialled again at once, with the new certificate.
+            End::Renewed => continue,
+            End::Closed => return,
+        };
         failures = if had_stood { 1 } else { failures + 1 };
         if trouble.lasting {
             // Nothing changes by asking often; a person is needed.

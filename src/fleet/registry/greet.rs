@@ -33,6 +33,7 @@ impl Registry {
             program: hello.program,
             address: address.to_owned(),
             serial: peer.serial.clone(),
+            valid_until: peer.valid_until,
             boot_id: hello.boot_id,
             process_began: hello.process_began_ns,
             session: hello.session,

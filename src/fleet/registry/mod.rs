@@ -48,6 +48,7 @@ struct Host {
     program: String,
     address: String,
     serial: String,
+    valid_until: Timestamp,
     boot_id: String,
     process_began: u64,
     session: u64,
@@ -102,15 +103,16 @@ impl Registry {
         }
     }
 
-    /// Ends every session whose certificate was revoked meanwhile.
-    pub fn end_revoked(&self, is_revoked: impl Fn(&Peer) -> bool) {
+    /// Ends every session whose peer is not admitted any more, for the reason that is answered: revoked, or expired.
+    pub fn end_refused(&self, admits: impl Fn(&Peer) -> Result<(), String>) {
         let hosts = self.hosts();
-        let peers = hosts.iter().filter(|(_, host)| host.line.is_some());
-        let peers = peers.map(|(name, host)| Peer { name: name.clone(), serial: host.serial.clone() });
-        let revoked: Vec<Peer> = peers.filter(|peer| is_revoked(peer)).collect();
+        let connected = hosts.iter().filter(|(_, host)| host.line.is_some());
+        let peers: Vec<Peer> = connected.map(|(name, host)| host.peer(name)).collect();
         drop(hosts);
-        for peer in revoked {
-            self.end(&peer.name, "the certificate of this host was revoked", false);
+        for peer in peers {
+            if let Err(reason) = admits(&peer) {
+                self.end(&peer.name, &reason, false);
+            }
         }
     }
 
@@ -257,6 +259,10 @@ impl Host {
         self.line.as_ref().is_some_and(|own| own.number == line.number)
     }
 
+    fn peer(&self, name: &str) -> Peer {
+        Peer { name: name.to_owned(), serial: self.serial.clone(), valid_until: self.valid_until }
+    }
+
     fn view(&self, name: &str) -> HostView {
         let ago = jiff::SignedDuration::try_from(self.heard.elapsed()).unwrap_or_default();
         HostView {
@@ -265,6 +271,7 @@ impl Host {
             program: self.program.clone(),
             address: self.address.clone(),
             serial: self.serial.clone(),
+            valid_until: self.valid_until,
             boot_id: self.boot_id.clone(),
             connected: self.line.is_some(),
             last_heard: Timestamp::now().saturating_sub(ago).unwrap_or_default(),

@@ -12,6 +12,8 @@ pub struct Peer {
     pub name: String,
     /// The certificate's serial number, as hexadecimal digits.
     pub serial: String,
+    /// Until when the certificate is valid; its sessions end then.
+    pub valid_until: Timestamp,
 }
 
 /// One host, as it is known now.
@@ -28,6 +30,8 @@ pub struct HostView {
     pub address: String,
     /// The serial number of the certificate with which it did.
     pub serial: String,
+    /// Until when that certificate is valid.
+    pub valid_until: Timestamp,
     /// The kernel's name for the boot in which the agent runs.
     pub boot_id: String,
     /// Whether it is connected.

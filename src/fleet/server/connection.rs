@@ -115,10 +115,7 @@ impl Sessions for Serves {
     type SessionStream = Messages;
 
     async fn session(&self, request: Request<Streaming<AgentMessage>>) -> Result<Response<Messages>, Status> {
-        if self.gate.is_revoked(&self.peer) {
-            tracing::warn!(host = self.peer.name, address = self.address, "a session is refused: revoked");
-            return Err(Status::permission_denied("the certificate of this host was revoked; enrol it anew"));
-        }
+        self.gate.admits(&self.peer).map_err(Status::permission_denied)?;
         let opened = Opened::new(&self.sessions);
         let (registry, peer, address) = (Arc::clone(&self.registry), self.peer.clone(), self.address.clone());
         let conversation = Conversation::new(registry, peer, address, request.into_inner(), opened);
@@ -126,9 +123,7 @@ impl Sessions for Serves {
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewAnswer>, Status> {
-        if self.gate.is_revoked(&self.peer) {
-            return Err(Status::permission_denied("the certificate of this host was revoked; enrol it anew"));
-        }
+        self.gate.admits(&self.peer).map_err(Status::permission_denied)?;
         let renewed = self.gate.renew(self.peer.clone(), request.into_inner().signing_request);
         match tokio::time::timeout(limits::CONNECT, renewed).await {
             Ok(Ok(credentials)) => Ok(Response::new(RenewAnswer {

@@ -16,8 +16,12 @@ pub trait Gate: Send + Sync + 'static {
     /// If it is not that of an agent, with the reason.
     fn peer(&self, certificate: &CertificateDer<'_>) -> Result<Peer, String>;
 
-    /// Whether a certificate was revoked.
-    fn is_revoked(&self, peer: &Peer) -> bool;
+    /// Whether a peer may begin or go on with a session. Asked at each connection and session, and every few seconds of
+    /// every session that stands; must not wait.
+    ///
+    /// # Errors
+    /// The reason, if its certificate was revoked or has expired.
+    fn admits(&self, peer: &Peer) -> Result<(), String>;
 
     /// Signs a new certificate for the name in the present one.
     fn renew(&self, peer: Peer, signing_request: String) -> Answer<Result<Credentials, String>>;

@@ -5,6 +5,7 @@
 //! - what has not been proven yet is bounded in number, in all and by address, and in time;
 //! - a connection without a session is closed, and one session costs one task beside that of its connection.
 
+mod authority_gate;
 mod connection;
 mod conversation;
 mod enrolment;
@@ -19,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+pub use authority_gate::{AuthorityGate, Record};
 pub use connection::serve_connection;
 pub use enrolment::{Enrolled, Enroller, Wanted, enrolment};
 pub use gate::{Credentials, Gate};
@@ -26,11 +28,14 @@ use unproven::Unproven;
 
 use super::registry::{Peer, Registry};
 
+/// How often it is asked of the sessions that stand whether their certificates are still good.
+const ADMITTED: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Serves agents until told to stop; then every agent is told to come back, and their faults stay for the length of the
 /// lease, so that a restarted controller finds them.
 pub async fn serve(listener: TcpListener, gate: Arc<dyn Gate>, registry: Arc<Registry>, stop: CancellationToken) {
     let unproven = Unproven::default();
-    let sweeping = registry.sweep();
+    let sweeping = sweep(&registry, gate.as_ref());
     tokio::pin!(sweeping);
     let connections = CancellationToken::new();
     loop {
@@ -72,6 +77,20 @@ pub async fn serve(listener: TcpListener, gate: Arc<dyn Gate>, registry: Arc<Reg
     connections.cancel();
 }
 
+/// Ends the sessions of those that are silent, and of those that are not admitted any more.
+async fn sweep(registry: &Registry, gate: &dyn Gate) {
+    let refusing = async {
+        loop {
+            tokio::time::sleep(ADMITTED).await;
+            registry.end_refused(|peer| gate.admits(peer));
+        }
+    };
+    tokio::select! {
+        () = registry.sweep() => {}
+        () = refusing => {}
+    }
+}
+
 /// The TLS handshake, and who the peer is by its certificate.
 async fn prove(
     stream: TcpStream,
@@ -82,9 +101,7 @@ async fn prove(
     let certificates = stream.get_ref().1.peer_certificates();
     let certificate = certificates.and_then(<[_]>::first).ok_or("it has no certificate")?;
     let peer = gate.peer(certificate)?;
-    if gate.is_revoked(&peer) {
-        return Err(format!("the certificate {} of `{}` was revoked", peer.serial, peer.name));
-    }
+    gate.admits(&peer).map_err(|reason| format!("{reason} ({}, certificate {})", peer.name, peer.serial))?;
     Ok((stream, peer))
 }
 
