@@ -22,6 +22,7 @@ pub mod report;
 pub mod run;
 pub mod sample;
 pub mod schedule;
+pub mod serve;
 pub mod services;
 pub mod signals;
 pub mod store;

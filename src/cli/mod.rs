@@ -34,6 +34,7 @@ pub mod runs;
 pub mod sample;
 pub mod schedule;
 pub mod schema;
+pub mod serve;
 mod table;
 pub mod token;
 
@@ -103,6 +104,7 @@ commands! {
     Audit => audit,
     Demo => demo,
     Sample => sample,
+    Serve => serve,
     Schema => schema,
     Completions => completions,
     Man => man,

@@ -1,5 +1,6 @@
 //! A controller over a real store, with hosts that are only lists: for tests.
 
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -83,7 +84,7 @@ impl Fixture {
         let store = Store::open(&StoreAddress::in_folder(scratch.path())).await.unwrap();
         let folder = Authority::folder(scratch.path());
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let authority = Authority::create(&folder, &names, jiff::Timestamp::now()).unwrap();
+        let authority = Authority::create(&folder, &names, Timestamp::now()).unwrap();
         let registry = Arc::new(Registry::default());
         let (running, hosts) = (Running::default(), Arc::clone(&registry));
         let parts = Parts {
@@ -113,9 +114,9 @@ impl Fixture {
             serial: serial.clone(),
             subject: name.into(),
             role: CertificateRole::Agent,
-            not_after: jiff::Timestamp::now() + std::time::Duration::from_secs(3600),
+            not_after: Timestamp::now() + std::time::Duration::from_secs(3600),
         };
-        self.controller.store.record_certificate(&certificate, jiff::Timestamp::now()).await.unwrap();
+        self.controller.store.record_certificate(&certificate, Timestamp::now()).await.unwrap();
         let hello = Hello {
             protocol: PROTOCOL,
             program: "0.1.0".into(),
@@ -127,7 +128,7 @@ impl Fixture {
             status: serde_json::to_string(&NodeStatus::default()).unwrap(),
             ..Hello::default()
         };
-        let peer = Peer { name: name.into(), serial, valid_until: jiff::Timestamp::MAX };
+        let peer = Peer { name: name.into(), serial, valid_until: Timestamp::MAX };
         let mut greeted = self.controller.registry.greet(&peer, "10.0.0.1:5", hello).unwrap();
         let (asked, name) = (Arc::clone(&self.asked), name.to_owned());
         tokio::spawn(async move {

@@ -81,15 +81,16 @@ impl std::fmt::Debug for Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher that has nothing to do with any run yet.
+    /// A dispatcher that has nothing to do with any run yet; whoever has `running` can stop those under way.
     pub fn new(
         store: Store,
         hosts: Arc<dyn Hosts>,
         listener: Arc<dyn Listener>,
         folder: PathBuf,
         controller: String,
+        running: Running,
     ) -> Arc<Self> {
-        let (running, tasks) = (Running::default(), TaskTracker::new());
+        let tasks = TaskTracker::new();
         Arc::new(Self { store, hosts, listener, folder, controller, running, tasks })
     }
 

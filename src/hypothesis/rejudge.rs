@@ -66,6 +66,8 @@ impl RunFacts {
                     let bite = Bite::NotYet("nothing was measured".into());
                     set(&mut faults, fault, Injection::Injected { bite, undo_verified: false });
                 }
+                // What was refused because the run had been told to end was not a failure of the fault.
+                Event::InjectionFailed { .. } if facts.aborted.is_some() || facts.interrupted.is_some() => {}
                 Event::InjectionFailed { fault, reason } => {
                     set(&mut faults, fault, Injection::Failed { reason: reason.clone(), clean: true });
                 }

@@ -245,3 +245,26 @@ fn the_facts_of_a_run_are_read_from_its_journal() {
     let (verdict, _) = run_verdict(&facts, &rejudge(&entries).expect("judged"));
     assert_eq!(verdict, RunVerdict::Invalid, "the journal shows no fault");
 }
+
+#[test]
+fn an_injection_refused_after_a_stop_is_no_failure_of_the_fault_but_what_may_be_left_of_it_counts() {
+    use crate::report::fixture::{self, Ending};
+    let whole = fixture::journal(Ending::Held);
+    let injected = whole.iter().position(|entry| matches!(entry.event, Event::Injected { .. })).expect("an injection");
+    let fault = match &whole[injected].event {
+        Event::Injected { fault, .. } => fault.clone(),
+        other => panic!("{other:?}"),
+    };
+    let at = whole[injected].at;
+    let stopped = Entry { at, event: Event::Stopped { by: "the fleet was halted: drill".into() } };
+    let failed =
+        Entry { at, event: Event::InjectionFailed { fault: fault.clone(), reason: "this host is halted".into() } };
+    let left = Entry { at, event: Event::Undone { fault, steps: Vec::new(), verified: false, took: 0.0 } };
+    let verdict = |then: &[&Entry]| {
+        let entries: Vec<Entry> = whole[..injected].iter().chain(then.iter().copied()).cloned().collect();
+        run_verdict(&RunFacts::from_entries(&entries).expect("a journal"), &[]).0
+    };
+    assert_eq!(verdict(&[&stopped, &failed]), RunVerdict::Aborted);
+    assert_eq!(verdict(&[&failed, &stopped]), RunVerdict::Invalid, "it failed by itself");
+    assert_eq!(verdict(&[&stopped, &failed, &left]), RunVerdict::CleanupUnverified);
+}

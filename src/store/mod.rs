@@ -72,7 +72,7 @@ pub use self::halt::{Halt, Halted};
 pub use self::leader::Lead;
 pub use self::outbox::{Message, MessageState, NewMessage};
 pub use self::schema::VERSION;
-pub use self::slots::{Slot, SlotClaim, SlotOutcome};
+pub use self::slots::{Occasion, Slot, SlotClaim, SlotOutcome};
 pub use self::tokens::TokenRefusal;
 pub use self::transaction::ATTEMPTS;
 

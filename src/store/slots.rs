@@ -23,7 +23,7 @@ words! {
 /// A slot that is decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
-    /// The schedule's name.
+    /// The rule's name: the schedule's own, or that of one of its groups.
     pub schedule: String,
     /// When it was to fire.
     pub slot: Timestamp,
@@ -35,6 +35,19 @@ pub struct Slot {
     pub because: Option<String>,
     /// When that was decided.
     pub recorded_at: Timestamp,
+}
+
+/// The occasion of a fire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occasion<'a> {
+    /// The schedule's name.
+    pub schedule: &'a str,
+    /// Its version, as it was when the slot was computed.
+    pub version: i64,
+    /// Whose slot it is: the schedule's own, by its name, or that of one of its groups.
+    pub rule: &'a str,
+    /// When it was to fire.
+    pub slot: Timestamp,
 }
 
 /// What came of claiming a slot.
@@ -52,20 +65,18 @@ pub enum SlotClaim {
 
 impl Store {
     /// Fires a slot of a schedule: in one transaction the slot is taken, the run is made, and the schedule's last fire is
-    /// recorded; or nothing at all. `version` is the schedule's, as it was when the slot was computed. With `alone`, only
-    /// if no other run of the schedule is queued or under way.
+    /// recorded; or nothing at all. With `alone`, only if no other run of the schedule is queued or under way.
     ///
     /// # Errors
     /// [`super::Refusal::Halted`], [`super::Refusal::Exists`] if there is a run of this id, or the store's own.
     pub async fn claim_slot(
         &self,
-        schedule: &str,
-        version: i64,
-        slot: Timestamp,
+        occasion: &Occasion<'_>,
         alone: bool,
         run: &NewRun,
         now: Timestamp,
     ) -> Result<SlotClaim, StoreError> {
+        let Occasion { schedule, version, rule, slot } = *occasion;
         self.done("fire a schedule", || async {
             let mut work = self.begin(Under::RunsShared).await?;
             runs::not_halted(&mut work).await?;
@@ -82,7 +93,7 @@ impl Store {
             if changed.rows_affected() == 0 {
                 return Ok(SlotClaim::Stale);
             }
-            if !take(&mut work, schedule, slot, Some(&run.id), None, now).await? {
+            if !take(&mut work, rule, slot, Some(&run.id), None, now).await? {
                 return Ok(SlotClaim::Taken);
             }
             if alone {
@@ -104,7 +115,7 @@ impl Store {
         .await
     }
 
-    /// Records that a slot was missed and why; it will never fire. `false` if it was decided before.
+    /// Records that a slot of a rule was missed and why; it will never fire. `false` if it was decided before.
     ///
     /// # Errors
     /// The store's own.
@@ -124,7 +135,7 @@ impl Store {
         .await
     }
 
-    /// The slots of a schedule that are decided, the newest first, at most `limit`, before `before` if it is given.
+    /// The slots of a rule that are decided, the newest first, at most `limit`, before `before` if it is given.
     ///
     /// # Errors
     /// The store's own.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::dispatch::{Dispatcher, Hosts, Listener};
+use crate::dispatch::{Dispatcher, Hosts, Listener, Running};
 use crate::fleet::Agent;
 use crate::fleet::fake::FakeAgent;
 use crate::run::journal::Entry;
@@ -121,7 +121,14 @@ impl Controllers {
         let address = StoreAddress::in_folder(self.data.path());
         let store = runtime.spawn(async move { Store::open(&address).await.unwrap() }).await.unwrap();
         let hosts: Arc<dyn Hosts> = self.hosts.clone();
-        let dispatcher = Dispatcher::new(store, hosts, Arc::new(Deaf), self.folder(controller), controller.to_owned());
+        let dispatcher = Dispatcher::new(
+            store,
+            hosts,
+            Arc::new(Deaf),
+            self.folder(controller),
+            controller.to_owned(),
+            Running::default(),
+        );
         let stop = CancellationToken::new();
         let work = runtime.spawn(dispatcher.clone().work(stop.clone()));
         Working { dispatcher, stop, runtime: Some(runtime), work: Some(work) }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{LEASE, Place, around, at, both, count, run};
+use super::{LEASE, Place, around, at, both, count, nightly, run};
 use crate::audit::Deed;
 use crate::store::runs::{NewRun, Origin, RunFilter, RunState};
 use crate::store::{DefinitionKind, NewEnrolmentToken, NewMessage, Refusal, SlotClaim, Store, TokenRefusal};
@@ -115,7 +115,7 @@ fn a_slot_fires_once_whoever_tries() {
             for slot in 0..20 {
                 let origin = Origin::Schedule { name: "nightly".into(), slot: at(slot) };
                 let new = NewRun { origin, ..run(&format!("s{slot}-c{task}"), &[]) };
-                match store.claim_slot("nightly", 1, at(slot), false, &new, at(100)).await.unwrap() {
+                match store.claim_slot(&nightly(1, at(slot)), false, &new, at(100)).await.unwrap() {
                     SlotClaim::Fired(run) => fired.push((slot, run.id)),
                     SlotClaim::Taken => {}
                     other => panic!("{other:?}"),
@@ -143,7 +143,7 @@ fn schedules_that_must_run_alone_do() {
             let slot = i64::try_from(task).unwrap();
             let origin = Origin::Schedule { name: "nightly".into(), slot: at(slot) };
             let new = NewRun { origin, ..run(&format!("s{slot}"), &[]) };
-            matches!(store.claim_slot("nightly", 1, at(slot), true, &new, at(100)).await.unwrap(), SlotClaim::Fired(_))
+            matches!(store.claim_slot(&nightly(1, at(slot)), true, &new, at(100)).await.unwrap(), SlotClaim::Fired(_))
         })
         .await;
         assert_eq!(fired.into_iter().filter(|&fired| fired).count(), 1);

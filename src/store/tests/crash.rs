@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use super::{LEASE, Place, at, both, count, run};
+use super::{LEASE, Place, at, both, count, nightly, run};
 use crate::audit::Deed;
 use crate::store::runs::{NewRun, Origin, RunState};
 use crate::store::transaction::Under;
@@ -97,7 +97,7 @@ async fn work(store: &Store, round: &str) {
         let origin = Origin::Schedule { name: "nightly".into(), slot };
         let id = format!("{round}-{number}");
         let new = NewRun { origin, ..run(&id, &[&format!("h{}", number % 3), &format!("h{}", 3 + number % 5)]) };
-        let claim = store.claim_slot("nightly", 1, slot, false, &new, at(number)).await.unwrap();
+        let claim = store.claim_slot(&nightly(1, slot), false, &new, at(number)).await.unwrap();
         assert!(matches!(claim, SlotClaim::Fired(_)), "{claim:?}");
         println!("fired {id}");
         if let Some(mine) = store.claim_next("c", LEASE, at(number)).await.unwrap() {

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 use self::postgres::Cluster;
 use super::runs::{NewRun, Origin};
-use super::{Kind, Store, StoreAddress};
+use super::{Kind, Occasion, Store, StoreAddress};
 
 /// A place for a store, empty at first, and gone with this value.
 #[derive(Debug, Clone)]
@@ -63,6 +63,11 @@ fn both<F: Future<Output = ()>>(test: impl Fn(Place) -> F) {
 /// So many seconds after the start of the tests' time.
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+/// A slot of the schedule `nightly`.
+fn nightly(version: i64, slot: Timestamp) -> Occasion<'static> {
+    Occasion { schedule: "nightly", version, rule: "nightly", slot }
 }
 
 const LEASE: Duration = Duration::from_secs(10);

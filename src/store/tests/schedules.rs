@@ -1,4 +1,4 @@
-use super::{LEASE, at, both, count, run};
+use super::{LEASE, at, both, count, nightly, run};
 use crate::store::runs::{NewRun, Origin};
 use crate::store::{DefinitionKind, Refusal, SlotClaim, SlotOutcome};
 
@@ -44,12 +44,12 @@ fn a_slot_is_decided_once_and_for_ever() {
         let store = place.open().await;
         let kind = DefinitionKind::Schedule;
         store.create_definition(kind, "nightly", "one", "ann", at(0)).await.unwrap();
-        let claim = store.claim_slot("nightly", 1, at(10), true, &fire(10), at(10)).await.unwrap();
+        let claim = store.claim_slot(&nightly(1, at(10)), true, &fire(10), at(10)).await.unwrap();
         assert!(matches!(claim, SlotClaim::Fired(run) if run.id == "s10"));
         let again = NewRun { id: "another".into(), ..fire(10) };
-        assert_eq!(store.claim_slot("nightly", 1, at(10), true, &again, at(11)).await.unwrap(), SlotClaim::Taken);
+        assert_eq!(store.claim_slot(&nightly(1, at(10)), true, &again, at(11)).await.unwrap(), SlotClaim::Taken);
 
-        let claim = store.claim_slot("nightly", 1, at(20), true, &fire(20), at(20)).await.unwrap();
+        let claim = store.claim_slot(&nightly(1, at(20)), true, &fire(20), at(20)).await.unwrap();
         assert_eq!(claim, SlotClaim::Overlaps("s10".into()));
         assert_eq!(store.definition(kind, "nightly").await.unwrap().last_fire, Some(at(10)), "nothing of it was kept");
         assert!(store.record_missed("nightly", at(20), "s10 was under way", at(21)).await.unwrap());
@@ -57,11 +57,11 @@ fn a_slot_is_decided_once_and_for_ever() {
         assert!(!store.record_missed("nightly", at(10), "it fired", at(22)).await.unwrap());
         store.claim_next("c", LEASE, at(22)).await.unwrap().unwrap();
         store.finish("s10", 1, "held", "", at(23)).await.unwrap();
-        assert_eq!(store.claim_slot("nightly", 1, at(20), true, &fire(20), at(24)).await.unwrap(), SlotClaim::Taken);
+        assert_eq!(store.claim_slot(&nightly(1, at(20)), true, &fire(20), at(24)).await.unwrap(), SlotClaim::Taken);
 
-        let claim = store.claim_slot("nightly", 1, at(40), true, &fire(40), at(40)).await.unwrap();
+        let claim = store.claim_slot(&nightly(1, at(40)), true, &fire(40), at(40)).await.unwrap();
         assert!(matches!(claim, SlotClaim::Fired(_)));
-        let claim = store.claim_slot("nightly", 1, at(30), false, &fire(30), at(41)).await.unwrap();
+        let claim = store.claim_slot(&nightly(1, at(30)), false, &fire(30), at(41)).await.unwrap();
         assert!(matches!(claim, SlotClaim::Fired(_)), "catching up");
         assert_eq!(store.definition(kind, "nightly").await.unwrap().last_fire, Some(at(40)), "it never goes back");
 
@@ -86,7 +86,7 @@ fn a_schedule_that_was_suspended_changed_or_removed_does_not_fire_what_was_compu
     both(|place| async move {
         let store = place.open().await;
         let kind = DefinitionKind::Schedule;
-        let fires = async |version| store.claim_slot("nightly", version, at(1), false, &fire(1), at(1)).await.unwrap();
+        let fires = async |version| store.claim_slot(&nightly(version, at(1)), false, &fire(1), at(1)).await.unwrap();
         assert_eq!(fires(1).await, SlotClaim::Stale);
         store.create_definition(kind, "nightly", "one", "ann", at(0)).await.unwrap();
         store.suspend_definition(kind, "nightly", true, "ann", at(0)).await.unwrap();
@@ -98,14 +98,14 @@ fn a_schedule_that_was_suspended_changed_or_removed_does_not_fire_what_was_compu
         assert_eq!(count(&store, "SELECT COUNT(*) AS n FROM slots").await, 0);
 
         store.halt("it hurts", "ann", at(0)).await.unwrap();
-        let halted = store.claim_slot("nightly", 4, at(1), false, &fire(1), at(1)).await.unwrap_err();
+        let halted = store.claim_slot(&nightly(4, at(1)), false, &fire(1), at(1)).await.unwrap_err();
         assert!(matches!(halted.refusal(), Some(Refusal::Halted(_))));
         assert_eq!(count(&store, "SELECT COUNT(*) AS n FROM slots").await, 0);
         store.release_halt().await.unwrap();
         assert!(matches!(fires(4).await, SlotClaim::Fired(_)));
 
         let taken = NewRun { id: "s1".into(), ..fire(2) };
-        let exists = store.claim_slot("nightly", 4, at(2), false, &taken, at(2)).await.unwrap_err();
+        let exists = store.claim_slot(&nightly(4, at(2)), false, &taken, at(2)).await.unwrap_err();
         assert!(matches!(exists.refusal(), Some(Refusal::Exists { .. })));
         assert_eq!(count(&store, "SELECT COUNT(*) AS n FROM slots").await, 1, "no slot without its run");
     });

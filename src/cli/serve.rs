@@ -1,0 +1,75 @@
+//! `faultline serve`: the controller of a fleet.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::failure::Failure;
+use super::flags::Global;
+use super::output;
+use crate::controller::Settings;
+use crate::run::stop::StopSignals;
+use crate::serve::{Options, serve};
+use crate::store::StoreAddress;
+
+/// Serve a fleet: agents, schedules, and an API for people and programs
+///
+/// `faultline init` makes the data folder first. Agents dial the port for agents with certificates of the authority in it;
+/// people and programs use the API with tokens. The log is JSON on standard error, one object a line. SIGTERM ends every run
+/// of this controller, undone, before the process ends; what a kill leaves is closed at the next start.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The controller's own folder, made by `faultline init`
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Where people and programs, and hosts that enrol, reach it
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7443")]
+    pub listen: SocketAddr,
+    /// Where agents reach it
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7444")]
+    pub agents: SocketAddr,
+    /// The store, if several controllers share one: `postgres://USER@HOST/DATABASE` [default: a file in the data folder]
+    #[arg(long, value_name = "URL")]
+    pub store: Option<StoreAddress>,
+    /// Approvals that every run needs
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub approvals: u32,
+    /// Let documents have `exec` signals, whose commands run on this host with the rights of this process
+    #[arg(long)]
+    pub allow_exec_signals: bool,
+}
+
+/// Serves until a signal.
+///
+/// # Errors
+/// If it cannot start.
+pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let Arguments { data, listen, agents, store, approvals, allow_exec_signals } = arguments;
+    let settings = Settings { allow_exec_signals, least_approvals: approvals, ..Settings::default() };
+    let options = Options { data, api: listen, agents, store, settings };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = StopSignals::listen()?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            let name = signals.next().await;
+            tracing::info!(signal = name, "the controller stops: its runs are ended first");
+            stopped.cancel();
+        });
+        let quiet = global.quiet;
+        let served = serve(options, stop, |listening| {
+            if !quiet {
+                output::tell(&format!("serving: API on {}, agents on {}\n", listening.api, listening.agents));
+            }
+        });
+        served.await.map_err(|error| {
+            let hint = error.hint();
+            Failure::precondition(error.to_string()).hint(hint)
+        })?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

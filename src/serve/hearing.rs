@@ -1,0 +1,44 @@
+//! What happens in runs, as the controller's log tells it and its metrics count it.
+
+use crate::controller::Metrics;
+use crate::dispatch::Listener;
+use crate::run::journal::{Entry, Event};
+use crate::store::runs::Run;
+
+/// The log, and what is counted.
+pub(super) struct Log(pub(super) Metrics);
+
+impl Listener for Log {
+    fn entry(&self, run: &Run, entry: &Entry) {
+        self.0.entry(run, entry);
+        let (run, experiment) = (run.id.as_str(), run.experiment.as_str());
+        match &entry.event {
+            Event::State { state, because } => tracing::info!(run, experiment, ?state, because, "a run enters a state"),
+            Event::Injected { fault, .. } => tracing::info!(run, experiment, %fault, "a fault is in place"),
+            Event::InjectionFailed { fault, reason } => {
+                tracing::warn!(run, experiment, %fault, reason, "a fault could not be put in place");
+            }
+            Event::Undone { fault, verified, .. } => {
+                tracing::info!(run, experiment, %fault, verified, "a fault is undone");
+            }
+            Event::Breached { guardrail } => {
+                tracing::warn!(run, experiment, guardrail = guardrail.description, "a guardrail is breached");
+            }
+            _ => {}
+        }
+    }
+
+    fn over(&self, run: &Run) {
+        self.0.over(run);
+        let (verdict, because) =
+            (run.verdict.as_deref().unwrap_or_default(), run.because.as_deref().unwrap_or_default());
+        tracing::info!(
+            run = run.id,
+            experiment = run.experiment,
+            state = run.state.as_str(),
+            verdict,
+            because,
+            "a run is over"
+        );
+    }
+}

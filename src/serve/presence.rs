@@ -1,0 +1,88 @@
+//! Which agents are connected here and how they are, as the store knows it: what changes is written, and nothing else, so
+//! that heartbeats cost the store nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faultline_agent::node::NodeStatus;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::fleet::registry::{HostView, Registry};
+use crate::store::{AgentConnection, AgentHealth, Report, Store, StoreError};
+
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What was written last of a host.
+struct Written {
+    epoch: i64,
+    serial: String,
+    boot: String,
+    status: Option<NodeStatus>,
+}
+
+/// Keeps the store up to date until the stop.
+pub(super) async fn keep(store: Store, registry: Arc<Registry>, controller: String, stop: CancellationToken) {
+    // What a process of this controller that was killed had connected is not any more.
+    if let Err(error) = store.agents_lost(&controller).await {
+        tracing::warn!(%error, "the agents from before the restart are still shown as connected");
+    }
+    let mut written: BTreeMap<String, Written> = BTreeMap::new();
+    loop {
+        for view in registry.views() {
+            if let Err(error) = note(&store, &controller, &view, &mut written).await {
+                tracing::warn!(host = view.name, %error, "the store does not know how this host is");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    let _ = store.agents_lost(&controller).await;
+}
+
+async fn note(
+    store: &Store,
+    controller: &str,
+    view: &HostView,
+    written: &mut BTreeMap<String, Written>,
+) -> Result<(), StoreError> {
+    let known = written.get(&view.name);
+    if !view.connected {
+        if let Some(gone) = written.remove(&view.name) {
+            store.agent_disconnected(&view.name, gone.epoch, store.now().await?).await?;
+        }
+        return Ok(());
+    }
+    if known.is_none_or(|known| known.serial != view.serial || known.boot != view.boot_id) {
+        let connection = AgentConnection {
+            name: view.name.clone(),
+            labels: view.labels.clone(),
+            capabilities: Value::Null,
+            certificate: view.serial.clone(),
+            version: view.program.clone(),
+            controller: controller.to_owned(),
+        };
+        let epoch = store.agent_connected(&connection, store.now().await?).await?;
+        let now = Written { epoch, serial: view.serial.clone(), boot: view.boot_id.clone(), status: None };
+        written.insert(view.name.clone(), now);
+    }
+    let Some(known) = written.get_mut(&view.name) else { return Ok(()) };
+    if known.status.as_ref() != Some(&view.status) {
+        store.agent_reported(&view.name, known.epoch, &report(&view.status), store.now().await?).await?;
+        known.status = Some(view.status.clone());
+    }
+    Ok(())
+}
+
+fn report(status: &NodeStatus) -> Report {
+    let well = status.stuck.is_empty() && status.must_stop.is_none();
+    Report {
+        health: if well { AgentHealth::Healthy } else { AgentHealth::Degraded },
+        active: serde_json::to_value(&status.active).unwrap_or_default(),
+        stuck: serde_json::to_value(&status.stuck).unwrap_or_default(),
+    }
+}

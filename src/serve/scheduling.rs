@@ -1,0 +1,211 @@
+//! Fires schedules: one of all controllers leads, decides by the pure rule, and claims each slot in one transaction.
+//!
+//! - What was decided of a slot is in the store; the next decision is made from there, whoever leads then.
+//! - What cannot be planned does not run: the slot is missed, with the reason.
+//! - A leader that stands still loses its lease; its claims are refused by the slot's own key.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::controller::schedules::Scheduled;
+use crate::controller::submit::Submission;
+use crate::controller::{Controller, ControllerError};
+use crate::schedule::document::Concurrency;
+use crate::schedule::{Decision, LastRun, Rule, State, decide};
+use crate::store::runs::{Origin, Run, RunFilter, RunState};
+use crate::store::{Definition, DefinitionKind, Occasion, SlotClaim, SlotOutcome};
+use crate::targets::seed_on_host;
+
+/// For how long the lead is held without renewing it.
+const LEASE: Duration = Duration::from_secs(10);
+/// How often it is renewed, and schedules are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+const RENEW: Duration = Duration::from_secs(3);
+/// How many slots of one rule are decided before the others have their turn.
+const AT_ONCE: usize = 100;
+/// So many slots back the last run of a rule is looked for.
+const FAR_BACK: u32 = 1_000;
+/// So many runs of one schedule under way are counted; more there never are.
+const MOST_RUNS: u32 = 1_000;
+
+/// Leads when nobody else does, and fires what is due, until the stop.
+pub(super) async fn fire(controller: Arc<Controller>, stop: CancellationToken) {
+    let mut lead: Option<(i64, Instant)> = None;
+    let mut read: BTreeMap<(String, i64), Option<Arc<Scheduled>>> = BTreeMap::new();
+    loop {
+        lead = hold(&controller, lead).await;
+        if lead.is_some()
+            && let Err(error) = round(&controller, &mut read).await
+        {
+            tracing::warn!(%error, "the schedules could not be looked at");
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    if let Some((epoch, _)) = lead {
+        let _ = controller.store().resign(controller.id(), epoch).await;
+    }
+}
+
+/// The lead, if it is this controller's now: its epoch, and when it was last renewed.
+async fn hold(controller: &Controller, lead: Option<(i64, Instant)>) -> Option<(i64, Instant)> {
+    let (store, begun) = (controller.store(), Instant::now());
+    match lead {
+        Some((_, renewed)) if renewed.elapsed() < RENEW => lead,
+        Some((epoch, renewed)) => {
+            let again = async { store.renew_lead(controller.id(), epoch, LEASE, store.now().await?).await };
+            match again.await {
+                Ok(_) => Some((epoch, begun)),
+                // Still held for certain, by this host's own clock.
+                Err(error) if error.refusal().is_none() && renewed.elapsed() < LEASE / 2 => Some((epoch, renewed)),
+                Err(error) => {
+                    tracing::warn!(%error, "this controller does not lead any more");
+                    None
+                }
+            }
+        }
+        None => {
+            let taken = async { store.try_lead(controller.id(), LEASE, store.now().await?).await };
+            let epoch = taken.await.ok().flatten()?;
+            tracing::info!(epoch, "this controller leads: it fires the schedules");
+            Some((epoch, begun))
+        }
+    }
+}
+
+async fn round(
+    controller: &Controller,
+    read: &mut BTreeMap<(String, i64), Option<Arc<Scheduled>>>,
+) -> Result<(), ControllerError> {
+    let definitions = controller.store().definitions(DefinitionKind::Schedule).await?;
+    read.retain(|(name, version), _| {
+        definitions.iter().any(|definition| definition.name == *name && definition.version == *version)
+    });
+    let halted = controller.store().halted().await?.is_some();
+    for definition in definitions {
+        let key = (definition.name.clone(), definition.version);
+        let scheduled = read.entry(key).or_insert_with(|| match Scheduled::read(&definition.document) {
+            Ok(scheduled) => Some(Arc::new(scheduled)),
+            Err(error) => {
+                tracing::error!(schedule = definition.name, %error, "a schedule is not understood and does not fire");
+                None
+            }
+        });
+        let Some(scheduled) = scheduled.clone() else { continue };
+        for rule in &scheduled.rules {
+            let due = Due { controller, definition: &definition, scheduled: &scheduled, rule, halted };
+            if let Err(error) = due.settle().await {
+                tracing::warn!(schedule = definition.name, rule = rule.id, %error, "it could not be decided");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One rule of a schedule, to be brought up to now.
+struct Due<'a> {
+    controller: &'a Controller,
+    definition: &'a Definition,
+    scheduled: &'a Scheduled,
+    rule: &'a Rule,
+    halted: bool,
+}
+
+impl Due<'_> {
+    async fn settle(&self) -> Result<(), ControllerError> {
+        for _ in 0..AT_ONCE {
+            let (state, running) = self.state().await?;
+            let now = self.controller.now().await?;
+            match decide(self.rule, &state, now) {
+                Decision::Wait { .. } => return Ok(()),
+                Decision::Missed { first, last, count } => {
+                    let because = format!("{count} slots since {} were missed", first.start);
+                    self.missed(last.start, &because).await?;
+                }
+                Decision::Skip { slot, why, .. } => self.missed(slot.start, &why.to_string()).await?,
+                Decision::Fire { replace: true, .. } if !running.is_empty() => {
+                    let because = format!("schedule {} replaces it with its next run", self.definition.name);
+                    for run in running {
+                        // One that is only queued has no controller that could be asked.
+                        if self.controller.store().request_stop(&run.id, &because).await.is_err() {
+                            let _ = self.controller.store().cancel(&run.id, &because, now).await;
+                        }
+                    }
+                    return Ok(());
+                }
+                Decision::Fire { slot, .. } => self.fire(slot.start).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the rule stands, from what the store knows.
+    async fn state(&self) -> Result<(State, Vec<Run>), ControllerError> {
+        let store = self.controller.store();
+        let slots = store.slots(&self.rule.id, None, FAR_BACK).await?;
+        let fired = slots.iter().find(|slot| slot.outcome == SlotOutcome::Fired);
+        let last_run = match fired {
+            Some(slot) => LastRun::At(slot.recorded_at),
+            None if slots.len() < FAR_BACK as usize => LastRun::Never,
+            None => LastRun::Unknown,
+        };
+        let states = vec![
+            RunState::Queued,
+            RunState::WaitingForApproval,
+            RunState::Claimed,
+            RunState::Running,
+            RunState::Closing,
+        ];
+        let filter = RunFilter { states, schedule: Some(self.definition.name.clone()), ..RunFilter::default() };
+        let running = store.runs(&filter, None, MOST_RUNS).await?.0;
+        // What was due before it was made, changed or resumed is nobody's.
+        let settled =
+            slots.first().map_or(self.definition.changed_at, |slot| slot.slot.max(self.definition.changed_at));
+        let suspended = self.definition.suspended || self.halted;
+        Ok((State { settled, last_run, running: running.len(), suspended }, running))
+    }
+
+    async fn missed(&self, slot: Timestamp, because: &str) -> Result<(), ControllerError> {
+        tracing::info!(rule = self.rule.id, %slot, because, "a schedule does not fire");
+        let store = self.controller.store();
+        store.record_missed(&self.rule.id, slot, because, self.controller.now().await?).await?;
+        Ok(())
+    }
+
+    async fn fire(&self, slot: Timestamp) -> Result<(), ControllerError> {
+        let name = &self.definition.name;
+        let spec = &self.scheduled.schedule.spec;
+        // The hosts differ from slot to slot, and are the same on whatever controller decides.
+        let seed = seed_on_host(spec.seed.unwrap_or(0), &format!("{}@{slot}", self.rule.id));
+        let submission = Submission {
+            document: self.scheduled.document(self.rule.group.as_deref())?,
+            seed: Some(seed),
+            ..Submission::default()
+        };
+        let origin = Origin::Schedule { name: name.clone(), slot };
+        let run = match self.controller.new_run(&format!("schedule/{name}"), submission, origin).await {
+            Ok(run) => run,
+            Err(error) => return self.missed(slot, &format!("it cannot run: {error}")).await,
+        };
+        let alone = spec.concurrency == Concurrency::Forbid;
+        let store = self.controller.store();
+        let now = self.controller.now().await?;
+        let occasion = Occasion { schedule: name, version: self.definition.version, rule: &self.rule.id, slot };
+        let claim = store.claim_slot(&occasion, alone, &run, now).await?;
+        match claim {
+            SlotClaim::Fired(run) => {
+                tracing::info!(schedule = name, run = run.id, %slot, "a schedule fires");
+                Ok(())
+            }
+            SlotClaim::Taken | SlotClaim::Stale => Ok(()),
+            SlotClaim::Overlaps(other) => self.missed(slot, &format!("run {other} has not ended")).await,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a controller does now and then: says that it lives, renews its certificate, learns of revocations, forgets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::controller::Controller;
+use crate::store::{Controller as Seen, StoreError};
+
+/// How often the store is told that this controller lives, and asked who was revoked.
+const LOOK: Duration = Duration::from_secs(5);
+/// How often what nobody needs any more is removed: every hour.
+const TIDY: u32 = 720;
+/// How long tokens and approvals that are over are kept.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Goes on until the stop.
+pub(super) async fn keep(
+    controller: Arc<Controller>,
+    address: SocketAddr,
+    started: Timestamp,
+    stop: CancellationToken,
+) {
+    for round in 0_u32.. {
+        if let Err(error) = say(&controller, address, started).await {
+            tracing::warn!(%error, "the store was not told that this controller lives");
+        }
+        if let Err(error) = controller.read_revoked().await {
+            tracing::warn!(%error, "the revoked certificates could not be read");
+        }
+        match controller.authority().renew_server(Timestamp::now()) {
+            Ok(true) => tracing::info!("the controller's certificate was renewed"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the controller's certificate could not be renewed"),
+        }
+        if round % TIDY == 0
+            && let Err(error) = tidy(&controller).await
+        {
+            tracing::warn!(%error, "what is not needed any more could not be removed");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+async fn say(controller: &Controller, address: SocketAddr, started: Timestamp) -> Result<(), StoreError> {
+    let store = controller.store();
+    let seen = Seen {
+        id: controller.id().to_owned(),
+        address: address.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: started,
+        seen_at: store.now().await?,
+    };
+    store.controller_seen(&seen).await
+}
+
+async fn tidy(controller: &Controller) -> Result<(), StoreError> {
+    let store = controller.store();
+    let before = store.now().await? - KEPT;
+    store.prune_enrolment_tokens(before).await?;
+    store.prune_certificates(before).await?;
+    store.prune_approvals(before).await?;
+    Ok(())
+}

@@ -1,0 +1,311 @@
+//! The whole of a fleet with the real programs: `faultline init`, `serve`, `faultline-agent enrol` and `run`, and an
+//! experiment asked for over the API.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test that cannot go on fails")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The agent's program, where cargo puts it; nothing if it was not built.
+fn agent_program() -> Option<PathBuf> {
+    let program = Path::new(env!("CARGO_BIN_EXE_faultline")).with_file_name("faultline-agent");
+    if program.exists() {
+        return Some(program);
+    }
+    println!("skipped: {} is not built (cargo build -p faultline-agent)", program.display());
+    None
+}
+
+/// A process that is ended with the test, by its number.
+struct Running(Child);
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    fn ended(&mut self) -> i32 {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A controller with its data folder, and what is needed to speak to it.
+struct Fleet {
+    scratch: tempfile::TempDir,
+    agent: PathBuf,
+    admin: String,
+    fingerprint: String,
+    ports: Option<(u16, u16)>,
+    controller: Option<Running>,
+}
+
+impl Fleet {
+    fn new() -> Option<Self> {
+        let agent = agent_program()?;
+        let scratch = tempfile::Builder::new().prefix("faultline-test-").tempdir().unwrap();
+        let data = scratch.path().join("controller");
+        let made = Command::new(env!("CARGO_BIN_EXE_faultline"))
+            .args(["init", "--name", "127.0.0.1", "--json", "--data"])
+            .arg(&data)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+        let text = |key: &str| made[key].as_str().unwrap().to_owned();
+        let (admin, fingerprint) = (text("token"), text("fingerprint"));
+        let mut fleet = Self { scratch, agent, admin, fingerprint, ports: None, controller: None };
+        fleet.serve();
+        Some(fleet)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// Starts the controller; after a restart at the same ports, so that its agents find it again.
+    fn serve(&mut self) {
+        let (api, agents) = self.ports.unwrap_or((0, 0));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_faultline"))
+            .args([
+                "serve",
+                "--listen",
+                &format!("127.0.0.1:{api}"),
+                "--agents",
+                &format!("127.0.0.1:{agents}"),
+                "--data",
+            ])
+            .arg(self.path("controller"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let serving = lines
+            .by_ref()
+            .map(|line| line.unwrap())
+            .find(|line| line.starts_with("serving: "))
+            .expect("the controller says where it serves");
+        let ports: Vec<u16> =
+            serving.split(':').filter_map(|part| part.split(',').next()?.trim().parse().ok()).collect();
+        self.ports = Some((ports[0], ports[1]));
+        // Read to its end, so that the controller never waits for somebody to read its log.
+        std::thread::spawn(move || lines.for_each(drop));
+        self.controller = Some(Running(child));
+    }
+
+    fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.ports.unwrap().0)
+    }
+
+    /// The command line as a client of the controller.
+    fn client(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faultline"));
+        command
+            .args(arguments)
+            .args(["--controller", &self.url()])
+            .env("FAULTLINE_TOKEN", &self.admin)
+            .env("FAULTLINE_FINGERPRINT", &self.fingerprint)
+            .env("FAULTLINE_STATE", self.path("client"))
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn ask(&self, arguments: &[&str]) -> serde_json::Value {
+        let output = self.client(&[arguments, &["--json"]].concat()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", told(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A host: its agent, enrolled and connected.
+    fn host(&self, name: &str) -> Running {
+        let token = self.ask(&["agents", "token"])["token"].as_str().unwrap().to_owned();
+        let state = self.path(name);
+        let enrolled = Command::new(&self.agent)
+            .args(["enrol", "--controller", &self.url(), "--token", &token, "--name", name, "--state"])
+            .arg(&state)
+            .output()
+            .unwrap();
+        assert!(enrolled.status.success(), "{}", told(&enrolled));
+        let agent = Command::new(&self.agent)
+            .args(["run", "--labels", "role=db", "--config", "/dev/null", "--state"])
+            .arg(&state)
+            .stdin(Stdio::null())
+            .stderr(std::fs::File::create(self.path(&format!("{name}.log"))).unwrap())
+            .spawn()
+            .unwrap();
+        let agent = Running(agent);
+        self.wait_for(&format!("{name} to connect"), || self.connected().contains(&name.to_owned()));
+        agent
+    }
+
+    fn connected(&self) -> Vec<String> {
+        let agents = self.ask(&["agents", "list"]);
+        let all = agents["agents"].as_array().unwrap();
+        let here = all.iter().filter(|agent| agent["connected"].as_bool() == Some(true));
+        here.map(|agent| agent["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn wait_for(&self, what: &str, seen: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !seen() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "waited for {what} in vain");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// An experiment that pauses a process by its number, for so long, on all hosts of the role; its signal is this port.
+    fn experiment(&self, victim: u32, lasts: &str, port: u16) -> PathBuf {
+        let path = self.path("experiment.yaml");
+        let text = format!(
+            "apiVersion: faultline.dev/v1\nkind: Experiment\nmetadata: {{ name: pause-over-the-fleet }}\nspec:\n  \
+             hypothesis: Nobody notices that a process stands still.\n  signals:\n    port: {{ tcp: {{ address: \
+             \"127.0.0.1:{port}\", rate: 50/s, timeout: 500ms }} }}\n  steadyState:\n    - {{ signal: port, errors: {{ \
+             below: 50% }} }}\n  targets:\n    db: {{ hosts: {{ labels: {{ role: db }}, pick: {{ count: 1 }} }}, process: {{ \
+             pid: {victim} }} }}\n  method:\n    - observe: 3s\n    - inject: {{ fault: {{ process-pause: {{}} }}, on: db, \
+             for: {lasts} }}\n    - observe: 3s\n  recovery: {{ within: 30s }}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+fn told(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A process of the test's own, to be paused.
+fn victim() -> Running {
+    Running(Command::new("sleep").arg("1000").spawn().unwrap())
+}
+
+fn is_paused(process: &Running) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.0.id())).unwrap();
+    stat.rsplit(") ").next().unwrap().starts_with('T')
+}
+
+/// A service that accepts and closes, for the signals; it ends with the test's process.
+fn service() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || while listener.accept().is_ok() {});
+    port
+}
+
+#[test]
+fn an_experiment_asked_for_over_the_api_is_carried_out_by_the_agent_of_its_host() {
+    let Some(mut fleet) = Fleet::new() else { return };
+    let mut agent = fleet.host("db-1");
+    let process = victim();
+    let file = fleet.experiment(process.0.id(), "3s", service());
+    let output = fleet.client(&["run", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(told(&output).contains("held"), "{}", told(&output));
+    assert!(!is_paused(&process));
+    let runs = fleet.ask(&["runs", "list"]);
+    assert_eq!(runs["runs"][0]["verdict"], "held", "{runs}");
+    let audit = fleet.ask(&["audit", "verify"]);
+    assert!(audit["records"].as_u64().or_else(|| audit["sequence"].as_u64()).unwrap_or(1) > 0, "{audit}");
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.ended(), 0, "an agent that has nothing left ends well");
+    let controller = fleet.controller.as_mut().unwrap();
+    controller.signal(Signal::TERM);
+    assert_eq!(controller.ended(), 0);
+}
+
+#[test]
+fn a_controller_killed_in_mid_run_closes_the_run_when_it_is_back() {
+    let Some(mut fleet) = Fleet::new() else { return };
+    let _agent = fleet.host("db-1");
+    let process = victim();
+    let file = fleet.experiment(process.0.id(), "10min", service());
+    let mut following = Running(
+        fleet.client(&["run", file.to_str().unwrap()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
+    );
+    fleet.wait_for("the fault", || is_paused(&process));
+    fleet.controller.take().unwrap().signal(Signal::KILL);
+    fleet.serve();
+    fleet.wait_for("the undo", || !is_paused(&process));
+    fleet.wait_for("the verdict", || fleet.ask(&["runs", "list"])["runs"][0]["state"] == "finished");
+    let run = fleet.ask(&["runs", "list"])["runs"][0].clone();
+    assert_eq!(run["verdict"], "aborted", "{run}");
+    assert!(run["because"].as_str().unwrap().contains("restarted"), "{run}");
+    let _ = following.0.kill();
+    following.ended();
+}
+
+#[test]
+fn an_agent_that_loses_its_controller_undoes_alone() {
+    let Some(mut fleet) = Fleet::new() else { return };
+    let _agent = fleet.host("db-1");
+    let process = victim();
+    let file = fleet.experiment(process.0.id(), "10min", service());
+    let mut following = Running(
+        fleet.client(&["run", file.to_str().unwrap()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
+    );
+    fleet.wait_for("the fault", || is_paused(&process));
+    fleet.controller.take().unwrap().signal(Signal::KILL);
+    let begun = Instant::now();
+    fleet.wait_for("the undo", || !is_paused(&process));
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    let _ = following.0.kill();
+    following.ended();
+}
+
+#[test]
+fn a_halt_undoes_everything_and_refuses_what_is_new_until_it_is_released() {
+    let Some(fleet) = Fleet::new() else { return };
+    let _agent = fleet.host("db-1");
+    let process = victim();
+    let file = fleet.experiment(process.0.id(), "10min", service());
+    let mut following = Running(
+        fleet.client(&["run", file.to_str().unwrap()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
+    );
+    fleet.wait_for("the fault", || is_paused(&process));
+    let halted = fleet.client(&["halt", "--reason", "drill"]).output().unwrap();
+    assert_eq!(halted.status.code(), Some(0), "{}", told(&halted));
+    assert!(!is_paused(&process), "undone when the command returns");
+    assert_eq!(following.ended(), 5, "aborted, and recovered");
+    let refused = fleet.client(&["run", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{}", told(&refused));
+    assert!(told(&refused).contains("drill"), "{}", told(&refused));
+    let released = fleet.client(&["halt", "--release"]).output().unwrap();
+    assert_eq!(released.status.code(), Some(0), "{}", told(&released));
+}
+
+#[test]
+fn nobody_speaks_to_a_controller_without_a_token_and_no_token_enrols_twice() {
+    let Some(fleet) = Fleet::new() else { return };
+    let stranger = fleet.client(&["agents", "list"]).env("FAULTLINE_TOKEN", "fla1.nobody.nothing").output().unwrap();
+    assert_eq!(stranger.status.code(), Some(3), "{}", told(&stranger));
+    let token = fleet.ask(&["agents", "token"])["token"].as_str().unwrap().to_owned();
+    let enrol = |name: &str| {
+        Command::new(&fleet.agent)
+            .args(["enrol", "--controller", &fleet.url(), "--token", &token, "--name", name, "--state"])
+            .arg(fleet.path(name))
+            .output()
+            .unwrap()
+    };
+    assert!(enrol("web-1").status.success());
+    let replay = enrol("web-2");
+    assert!(!replay.status.success());
+    assert!(told(&replay).contains("not accepted"), "{}", told(&replay));
+}
