@@ -16,6 +16,7 @@ pub mod dispatch;
 pub mod document;
 pub mod experiment;
 pub mod fleet;
+pub mod game_day;
 pub mod hypothesis;
 pub mod notify;
 pub mod report;

@@ -25,7 +25,7 @@ fn against_the_schema(text: &str) -> Vec<String> {
 
 fn experiments() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
-    let mut files: Vec<PathBuf> = [folder.clone(), folder.join("schedules")]
+    let mut files: Vec<PathBuf> = [folder.clone(), folder.join("schedules"), folder.join("game-days")]
         .iter()
         .flat_map(|folder| fs::read_dir(folder).unwrap())
         .map(|entry| entry.unwrap().path())

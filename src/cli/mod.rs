@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod failure;
 pub mod faults;
 pub mod flags;
+pub mod gameday;
 mod guard;
 pub mod halt;
 pub mod init;
@@ -100,6 +101,7 @@ commands! {
     Agents => agents,
     Runs => runs,
     Schedule => schedule,
+    Gameday => gameday,
     Token => token,
     Audit => audit,
     Demo => demo,

@@ -137,6 +137,7 @@ fn instead(document: &Document, file: &Path) -> String {
                 "`faultline schedule preview {file}` shows when it fires, `faultline serve` fires it; to run it once, {once}"
             )
         }
+        Document::GameDay(_) => format!("`faultline gameday run {}`", file.display()),
     }
 }
 

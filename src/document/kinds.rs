@@ -11,6 +11,7 @@ use super::findings::{Findings, Origin};
 use super::typing::{self, Typed};
 use super::yaml::Node;
 use crate::experiment::document::Experiment;
+use crate::game_day::document::GameDay;
 use crate::schedule::document::Schedule;
 
 /// What a type must know to be a kind of document. Its `kind` field has a type whose one value is the kind's name.
@@ -93,6 +94,7 @@ macro_rules! kinds {
 kinds! {
     Experiment(Experiment) = "experiment",
     Schedule(Schedule) = "schedule",
+    GameDay(GameDay) = "game day",
 }
 
 impl Kind {

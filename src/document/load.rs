@@ -13,6 +13,7 @@ use super::typing::Typed;
 use super::yaml::{Node, Scalar, Value, at, read};
 use super::{Document, Kind};
 use crate::experiment::document::Experiment;
+use crate::game_day::document::GameDay;
 use crate::schedule::document::Schedule;
 
 /// A document, read and checked.
@@ -63,6 +64,17 @@ impl Loaded {
         })
     }
 
+    /// The game day that it is.
+    ///
+    /// # Errors
+    /// With the document that is none.
+    pub fn game_day(self) -> Result<Loaded<GameDay>, Box<Document>> {
+        self.try_map(|document| match document {
+            Document::GameDay(game_day) => Ok(*game_day),
+            other => Err(Box::new(other)),
+        })
+    }
+
     /// The experiment that it is.
     ///
     /// # Errors
@@ -105,7 +117,17 @@ pub enum LoadError {
 pub fn load(path: &Path, set: &[Setting]) -> Result<Vec<Loaded>, LoadError> {
     let (name, text) = read_text(path)?;
     let folder = if is_stdin(path) { Some(".".into()) } else { Surroundings::folder_of(path) };
-    read_documents(&name, &text, set, folder)
+    read_documents(&name, &text, set, None, folder)
+}
+
+/// As [`load`], but what is set is about the documents of one kind alone: others in the file are read as they are.
+///
+/// # Errors
+/// As there.
+pub fn load_setting(path: &Path, kind: Kind, set: &[Setting]) -> Result<Vec<Loaded>, LoadError> {
+    let (name, text) = read_text(path)?;
+    let folder = if is_stdin(path) { Some(".".into()) } else { Surroundings::folder_of(path) };
+    read_documents(&name, &text, set, Some(kind), folder)
 }
 
 /// As [`load`], from a text with a name. The text is in no folder, so it cannot name other files.
@@ -113,10 +135,16 @@ pub fn load(path: &Path, set: &[Setting]) -> Result<Vec<Loaded>, LoadError> {
 /// # Errors
 /// As there.
 pub fn from_text(name: &str, text: &str, set: &[Setting]) -> Result<Vec<Loaded>, LoadError> {
-    read_documents(name, text, set, None)
+    read_documents(name, text, set, None, None)
 }
 
-fn read_documents(name: &str, text: &str, set: &[Setting], folder: Option<PathBuf>) -> Result<Vec<Loaded>, LoadError> {
+fn read_documents(
+    name: &str,
+    text: &str,
+    set: &[Setting],
+    about: Option<Kind>,
+    folder: Option<PathBuf>,
+) -> Result<Vec<Loaded>, LoadError> {
     let mut sources = vec![Source { name: name.into(), text: text.into() }];
     sources.extend(set.iter().map(|setting| Source { name: "--set".into(), text: setting.text().into() }));
     let wrong = |diagnostics: Vec<Diagnostic>, sources: Vec<Source>| {
@@ -146,7 +174,8 @@ fn read_documents(name: &str, text: &str, set: &[Setting], folder: Option<PathBu
     let mut diagnostics = Vec::new();
     for mut tree in documents {
         let mut found = Vec::new();
-        for (index, setting) in set.iter().enumerate() {
+        let is_meant = about.is_none_or(|about| kind_and_name(&tree).is_some_and(|(kind, _)| kind == about));
+        for (index, setting) in set.iter().enumerate().filter(|_| is_meant) {
             found.extend(setting.apply(&mut tree, index + 1).err());
         }
         let document = match kind(&mut tree, &mut found) {

@@ -5,6 +5,8 @@ mod plot;
 mod sections;
 mod signals;
 
+pub(crate) use sections::{kind as moment_class, pill};
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{LinkState, RunReport, notation};
@@ -20,6 +22,36 @@ const POLICY: &str =
 /// The report as one HTML file.
 pub(super) fn render(report: &RunReport) -> String {
     let verdict = notation::run_verdict(report.verdict);
+    let title = format!("{}: {}", capital(verdict), report.run.experiment);
+    page(
+        &title,
+        &report.run.version,
+        &html! {
+            (pattern())
+            (banner(report))
+            main {
+                (chain(report))
+                (unknown(report))
+                (sections::objectives(report))
+                (signals::section(report))
+                (sections::faults(report))
+                (sections::timeline(report))
+                (sections::services(report))
+                (sections::document(report))
+            }
+            footer {
+                p {
+                    "Made by faultline " (notation::one_line(&report.run.version)) " from the journal of run "
+                    code { (notation::one_line(&report.run.id)) } ", and from nothing else. "
+                    "Times count from " (notation::one_line(&report.run.started)) "."
+                }
+            }
+        },
+    )
+}
+
+/// A whole page: it loads nothing, runs nothing, and looks like every page of ours.
+pub(crate) fn page(title: &str, version: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -28,38 +60,18 @@ pub(super) fn render(report: &RunReport) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta name="generator" content=(format!("faultline {}", notation::one_line(&report.run.version)));
-                title { (capital(verdict)) ": " (notation::one_line(&report.run.experiment)) }
+                meta name="generator" content=(format!("faultline {}", notation::one_line(version)));
+                title { (notation::one_line(title)) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                (pattern())
-                (banner(report))
-                main {
-                    (chain(report))
-                    (unknown(report))
-                    (sections::objectives(report))
-                    (signals::section(report))
-                    (sections::faults(report))
-                    (sections::timeline(report))
-                    (sections::services(report))
-                    (sections::document(report))
-                }
-                footer {
-                    p {
-                        "Made by faultline " (notation::one_line(&report.run.version)) " from the journal of run "
-                        code { (notation::one_line(&report.run.id)) } ", and from nothing else. "
-                        "Times count from " (notation::one_line(&report.run.started)) "."
-                    }
-                }
-            }
+            body { (body) }
         }
     };
     page.into_string() + "\n"
 }
 
 /// With a capital at its beginning.
-fn capital(text: &str) -> String {
+pub(crate) fn capital(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }

@@ -46,7 +46,7 @@ fn line_of(out: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 /// A text as it is: nothing in it is taken for markup, a link or a mention.
-fn text(raw: &str) -> String {
+pub(crate) fn text(raw: &str) -> String {
     let mut out = String::new();
     for character in notation::one_line(raw).chars() {
         match character {
@@ -65,7 +65,7 @@ fn text(raw: &str) -> String {
 }
 
 /// A text as code, inside a table too.
-fn code(raw: &str) -> String {
+pub(crate) fn code(raw: &str) -> String {
     let raw = notation::one_line(raw);
     let escaped = raw.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('@', "&#64;");
     let escaped = escaped.replace('|', "&#124;").replace('`', "&#96;").replace('*', "&#42;").replace('_', "&#95;");

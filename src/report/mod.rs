@@ -7,13 +7,13 @@
 mod assemble;
 mod chain;
 mod faults;
-mod html;
+pub(crate) mod html;
 mod human;
 pub(crate) mod ink;
 mod journal;
 mod json;
 mod junit;
-mod markdown;
+pub(crate) mod markdown;
 mod model;
 pub(crate) mod notation;
 pub mod runs;

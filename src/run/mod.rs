@@ -119,7 +119,20 @@ impl std::fmt::Debug for FleetRun {
 /// # Errors
 /// [`RunError`] if it could not begin.
 pub fn execute(request: &RunRequest, state: &StateFolder, watcher: &mut dyn Watcher) -> Result<Outcome, RunError> {
-    in_a_thread(request, new_run_id(), Where::Here(state.clone()), watcher)
+    in_a_thread(request, new_run_id(), Where::Here(state.clone(), None), watcher)
+}
+
+/// The same; what holds the run within this process may end it too.
+///
+/// # Errors
+/// [`RunError`] if it could not begin.
+pub fn execute_with_orders(
+    request: &RunRequest,
+    state: &StateFolder,
+    orders: tokio::sync::mpsc::UnboundedReceiver<Stop>,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome, RunError> {
+    in_a_thread(request, new_run_id(), Where::Here(state.clone(), Some(orders)), watcher)
 }
 
 /// Runs an experiment on a fleet to its verdict.
@@ -132,7 +145,7 @@ pub fn execute_on_fleet(request: &RunRequest, fleet: FleetRun, watcher: &mut dyn
 
 /// Where a run acts, before its network is made.
 enum Where {
-    Here(StateFolder),
+    Here(StateFolder, Option<tokio::sync::mpsc::UnboundedReceiver<Stop>>),
     OnFleet(FleetRun),
 }
 
@@ -159,7 +172,7 @@ fn in_its_thread(
     place: Where,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, RunError> {
-    let namespace = if matches!(place, Where::Here(_)) && request.experiment.spec.has_private_network() {
+    let namespace = if matches!(place, Where::Here(..)) && request.experiment.spec.has_private_network() {
         namespace::enter_private().map_err(RunError::Network)?
     } else {
         NetworkNamespace::Own
@@ -172,10 +185,14 @@ fn in_its_thread(
     // Before anything is written or started: from here on no signal ends the process half-way.
     let (placement, stops, keeper) = match place {
         Where::OnFleet(fleet) => (Placement::Fleet(fleet.agents), StopOrders::Controller(fleet.orders), fleet.keeper),
-        Where::Here(state) => {
+        Where::Here(state, orders) => {
             let _inside = runtime.enter();
             let signals = StopSignals::listen().map_err(RunError::Threads)?;
-            (Placement::Here(state, namespace), StopOrders::Signals(signals), None)
+            let stops = match orders {
+                Some(orders) => StopOrders::Either(signals, orders),
+                None => StopOrders::Signals(signals),
+            };
+            (Placement::Here(state, namespace), stops, None)
         }
     };
     let mut record = Record::new(JournalWriter::create(&folder)?, watcher).kept_by(keeper);

@@ -54,17 +54,32 @@ pub enum StopOrders {
     Signals(StopSignals),
     /// A controller.
     Controller(UnboundedReceiver<Stop>),
+    /// Signals to this process, or what holds the run within it.
+    Either(StopSignals, UnboundedReceiver<Stop>),
 }
 
 impl StopOrders {
     /// The next order.
     pub async fn next(&mut self) -> Stop {
         match self {
-            Self::Signals(signals) => Stop::Interrupted(format!("interrupted by {}", signals.next().await)),
-            Self::Controller(orders) => match orders.recv().await {
-                Some(stop) => stop,
-                None => std::future::pending().await,
+            Self::Signals(signals) => interrupted(signals).await,
+            Self::Controller(orders) => ordered(orders).await,
+            Self::Either(signals, orders) => tokio::select! {
+                biased;
+                stop = interrupted(signals) => stop,
+                stop = ordered(orders) => stop,
             },
         }
+    }
+}
+
+async fn interrupted(signals: &mut StopSignals) -> Stop {
+    Stop::Interrupted(format!("interrupted by {}", signals.next().await))
+}
+
+async fn ordered(orders: &mut UnboundedReceiver<Stop>) -> Stop {
+    match orders.recv().await {
+        Some(stop) => stop,
+        None => std::future::pending().await,
     }
 }

@@ -12,7 +12,7 @@ use crate::report::notation::{self, one_line};
 const PHASES: [Phase; 3] = [Phase::Before, Phase::During, Phase::After];
 
 /// A verdict as a pill: sign, word and colour say the same.
-fn pill(class: &str, sign: &str, word: &str) -> Markup {
+pub(crate) fn pill(class: &str, sign: &str, word: &str) -> Markup {
     html! { span.pill.(class) { span aria-hidden="true" { (sign) } " " (word) } }
 }
 
@@ -224,7 +224,8 @@ pub(super) fn timeline(report: &RunReport) -> Markup {
     }
 }
 
-fn kind(kind: MomentKind) -> &'static str {
+/// The class of a moment.
+pub(crate) fn kind(kind: MomentKind) -> &'static str {
     match kind {
         MomentKind::Run => "run",
         MomentKind::Service => "service",

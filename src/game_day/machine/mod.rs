@@ -1,0 +1,32 @@
+//! The pure state machine of a game day: `step(Option<State>, at, Event) -> (State, Vec<Command>)`. No clock: the time
+//! comes in with each event.
+//!
+//! ```text
+//! drafted → approvals → checklist → (hold) → experiment → alerts settle → (hold) → … → finished | aborted
+//! ```
+//!
+//! Invariants, each kept here and tested over random histories:
+//! - no experiment is started unless enough people approve the plan as it is at that moment, each of them entitled, none
+//!   of them the one who asked, and every required question was answered by go;
+//! - a no to a required question, or at a hold, ends it, and nothing is started afterwards;
+//! - nothing is started outside the window, and what runs at its end is asked to stop;
+//! - it is over only when every experiment that was started has ended;
+//! - an event that makes no sense in a state is an error, never ignored.
+
+mod event;
+mod illegal;
+mod people;
+mod state;
+mod transitions;
+
+use event::patience;
+pub use event::{
+    Answer, Command, Entry, Event, Finding, FindingSeverity, HoldPoint, Identity, Milestone, Note, Opened,
+    ResolvedExperiment,
+};
+pub use illegal::Illegal;
+pub use state::{Approval, Course, Decision, Ending, EndingKind, Given, Stage, State};
+pub use transitions::{replay, step};
+
+#[cfg(test)]
+mod tests;

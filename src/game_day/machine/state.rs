@@ -1,0 +1,327 @@
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::event::{Answer, Finding, HoldPoint, Milestone, Note, Opened};
+use super::patience;
+use crate::game_day::alerts::{self, AlertVerdict, Life, Watch};
+use crate::game_day::document::{GameDaySpec, Hold};
+use crate::game_day::hash::PlanHash;
+use crate::hypothesis::verdict::RunVerdict;
+
+/// Where a game day stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing was asked for yet.
+    Drafted,
+    /// Approvals are missing.
+    AwaitingApprovals,
+    /// The checklist is gone through.
+    Checklist,
+    /// A person must say go.
+    Hold {
+        /// The experiment, counted from 0.
+        experiment: usize,
+        /// Before or after it.
+        when: HoldPoint,
+    },
+    /// The window has not begun.
+    AwaitingWindow,
+    /// An experiment runs.
+    Running {
+        /// Its number, counted from 0.
+        experiment: usize,
+    },
+    /// An experiment is being ended early, and the game day with it.
+    Stopping {
+        /// Its number, counted from 0.
+        experiment: usize,
+        /// Why.
+        because: Ending,
+    },
+    /// An experiment has ended; alerts may still fire, or be resolved.
+    Settling {
+        /// Its number, counted from 0.
+        experiment: usize,
+    },
+    /// All was gone through.
+    Finished,
+    /// It was ended early.
+    Aborted(Ending),
+}
+
+/// Why a game day ended early.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ending {
+    /// What kind of reason.
+    pub kind: EndingKind,
+    /// In one sentence.
+    pub because: String,
+}
+
+/// What kind of reason ended a game day early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndingKind {
+    /// A no to a question, or at a hold.
+    NoGo,
+    /// The window is over.
+    WindowOver,
+    /// Somebody ended it.
+    Person,
+    /// Everything was halted.
+    Halt,
+    /// An experiment ended in a way after which nothing more runs.
+    Experiment,
+    /// An alert that aborts fired.
+    Alert,
+}
+
+/// A game day, all that is known of it.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(super) stage: Stage,
+    pub(super) opened: Arc<Opened>,
+    pub(super) window: Option<(Timestamp, Timestamp)>,
+    pub(super) now: Timestamp,
+    pub(super) begun: Timestamp,
+    pub(super) ended: Option<Timestamp>,
+    pub(super) requested: Option<(String, Timestamp)>,
+    pub(super) hash: PlanHash,
+    pub(super) approvals: Vec<Approval>,
+    pub(super) answers: Vec<Given>,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) experiments: Vec<Course>,
+    pub(super) notes: Vec<(Timestamp, Note)>,
+    pub(super) findings: Vec<(Timestamp, Finding)>,
+}
+
+/// An approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Approval {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// What they approved.
+    pub hash: PlanHash,
+    /// Until when it is good.
+    pub expires: Timestamp,
+    /// Why it does not count any more, if so: a change, or that it was taken back.
+    pub void: Option<String>,
+}
+
+/// An answer to a question of the checklist; the last one to each counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// The question, counted from 0.
+    pub item: usize,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub answer: Answer,
+    /// What they said.
+    pub remark: Option<String>,
+}
+
+/// A decision at a hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The experiment, counted from 0.
+    pub experiment: usize,
+    /// At which hold; none if it was decided that alerts are waited for no longer.
+    pub hold: Option<HoldPoint>,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub answer: Answer,
+    /// What they said.
+    pub remark: Option<String>,
+}
+
+/// How an experiment went.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Course {
+    /// Whether somebody said go at the hold before it.
+    pub(super) may_start: bool,
+    /// Whether it was left out.
+    pub skipped: bool,
+    /// When its run was asked for.
+    pub asked: Option<Timestamp>,
+    /// The run's id, and when it began.
+    pub started: Option<(Timestamp, String)>,
+    /// What happened in its run.
+    pub milestones: Vec<(Timestamp, Milestone)>,
+    /// Its end: when, its verdict, and why.
+    pub ended: Option<(Timestamp, RunVerdict, String)>,
+    /// What was seen of alerts.
+    pub watch: Option<Watch>,
+    /// When alerts were watched no longer.
+    pub unwatched: Option<Timestamp>,
+}
+
+impl Course {
+    /// When things happened to it.
+    pub fn life(&self) -> Life {
+        let incited = |(at, what): &(Timestamp, Milestone)| matches!(what, Milestone::Incited { .. }).then_some(*at);
+        let undone = |(at, what): &(Timestamp, Milestone)| matches!(what, Milestone::Undone { .. }).then_some(*at);
+        Life {
+            incited: self.milestones.iter().find_map(incited),
+            undone: self.milestones.iter().rev().find_map(undone),
+            unwatched: self.unwatched,
+        }
+    }
+}
+
+impl State {
+    pub(super) fn opened(at: Timestamp, opened: Opened) -> Self {
+        let spec = &opened.game_day.spec;
+        let zone = spec.time_zone.rules();
+        let window = spec.window.and_then(|window| Some((window.from.instant(zone)?, window.until.instant(zone)?)));
+        Self {
+            stage: Stage::Drafted,
+            window,
+            now: at,
+            begun: at,
+            ended: None,
+            requested: None,
+            hash: opened.hash.clone(),
+            approvals: Vec::new(),
+            answers: Vec::new(),
+            decisions: Vec::new(),
+            experiments: vec![Course::default(); opened.experiments.len()],
+            notes: Vec::new(),
+            findings: Vec::new(),
+            opened: Arc::new(opened),
+        }
+    }
+
+    /// Where it stands.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// How it began.
+    pub fn opening(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// The document's specification.
+    pub fn spec(&self) -> &GameDaySpec {
+        &self.opened.game_day.spec
+    }
+
+    /// The hash that approvals are bound to now.
+    pub fn hash(&self) -> &PlanHash {
+        &self.hash
+    }
+
+    /// When it was drafted, the last event, and when it was over.
+    pub fn times(&self) -> (Timestamp, Timestamp, Option<Timestamp>) {
+        (self.begun, self.now, self.ended)
+    }
+
+    /// Its window, if it has one.
+    pub fn window(&self) -> Option<(Timestamp, Timestamp)> {
+        self.window
+    }
+
+    /// Who asked for the approvals, and when.
+    pub fn requested(&self) -> Option<&(String, Timestamp)> {
+        self.requested.as_ref()
+    }
+
+    /// All approvals that were given, void ones too.
+    pub fn approvals(&self) -> &[Approval] {
+        &self.approvals
+    }
+
+    /// The approvals that count at a moment: of the plan as it is, not taken back, not expired.
+    pub fn valid_approvals(&self, at: Timestamp) -> usize {
+        self.approvals.iter().filter(|approval| approval.void.is_none() && approval.expires > at).count()
+    }
+
+    /// How many approvals are missing at a moment.
+    pub fn missing_approvals(&self, at: Timestamp) -> usize {
+        let required = self.spec().approvals.as_ref().map_or(0, |approvals| approvals.required);
+        usize::try_from(required).unwrap_or(usize::MAX).saturating_sub(self.valid_approvals(at))
+    }
+
+    /// The last answer to a question of the checklist.
+    pub fn answer(&self, item: usize) -> Option<&Given> {
+        self.answers.iter().rev().find(|given| given.item == item)
+    }
+
+    /// The first question that nobody has answered.
+    pub fn next_question(&self) -> Option<usize> {
+        (0..self.spec().checklist.len()).find(|item| self.answer(*item).is_none())
+    }
+
+    /// The decisions at holds, in order.
+    pub fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    /// How each experiment went, in the order of the document.
+    pub fn experiments(&self) -> &[Course] {
+        &self.experiments
+    }
+
+    /// The notes, in order.
+    pub fn notes(&self) -> &[(Timestamp, Note)] {
+        &self.notes
+    }
+
+    /// The findings, in order.
+    pub fn findings(&self) -> &[(Timestamp, Finding)] {
+        &self.findings
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Finished | Stage::Aborted(_))
+    }
+
+    /// The experiment for which alerts are watched now.
+    pub fn watches(&self) -> Option<usize> {
+        match &self.stage {
+            Stage::Running { experiment } | Stage::Stopping { experiment, .. } | Stage::Settling { experiment } => {
+                self.experiments[*experiment].watch.as_ref().map(|_| *experiment)
+            }
+            _ => None,
+        }
+    }
+
+    /// What became of the alerts that an experiment was expected to raise.
+    pub fn alerts(&self, experiment: usize) -> Vec<AlertVerdict> {
+        let course = &self.experiments[experiment];
+        let never = Watch::new(self.begun, SignedDuration::ZERO);
+        let watch = course.watch.as_ref().unwrap_or(&never);
+        let expected = &self.spec().experiments[experiment].expect.alerts;
+        expected.iter().map(|expected| alerts::judge(expected, course.life(), watch)).collect()
+    }
+
+    /// The first experiment that was neither run nor left out.
+    pub(super) fn next_experiment(&self) -> Option<usize> {
+        self.experiments.iter().position(|course| !course.skipped && course.ended.is_none())
+    }
+
+    pub(super) fn holds(&self, experiment: usize, when: HoldPoint) -> bool {
+        matches!(
+            (self.spec().experiments[experiment].hold, when),
+            (Some(Hold::Both), _) | (Some(Hold::Before), HoldPoint::Before) | (Some(Hold::After), HoldPoint::After)
+        )
+    }
+
+    pub(super) fn new_watch(&self, at: Timestamp) -> Option<Watch> {
+        let alertmanager = self.spec().alertmanager.as_ref()?;
+        Some(Watch::new(at, patience(alertmanager.interval, alertmanager.timeout)))
+    }
+}

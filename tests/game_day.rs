@@ -1,0 +1,312 @@
+//! Game days on one host, as people hold them: from a file of answers to the run sheet.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "helpers of tests count as no tests to clippy"
+)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::Lab;
+use serde_json::Value;
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A server of the test's own, ended by its pid.
+struct Server(Child);
+
+impl Server {
+    fn start(lab: &Lab, name: &str, program: &str, arguments: &[String]) -> Self {
+        let log = std::fs::File::create(lab.path().join(format!("{name}.log"))).unwrap();
+        let child = Command::new(program)
+            .args(arguments)
+            .current_dir(lab.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An experiment on the sample shop that stops its backend for a while; the front end falls back.
+fn experiment(front: u16, backend: u16, network: &str, lasts: &str) -> String {
+    format!(
+        r#"apiVersion: faultline.dev/v1
+kind: Experiment
+metadata: {{ name: frozen-backend }}
+spec:
+  hypothesis: When the backend hangs, checkout loses nothing.
+  network: {network}
+  services:
+    backend:
+      run: [faultline, sample, backend, --port, "{backend}"]
+      ready: {{ http: "http://127.0.0.1:{backend}/healthz" }}
+    front:
+      run: [faultline, sample, front, --port, "{front}", --backend, "127.0.0.1:{backend}", --timeout, 150ms, --fallback]
+      ready: {{ http: "http://127.0.0.1:{front}/healthz" }}
+      after: [backend]
+  signals:
+    checkout: {{ http: {{ url: "http://127.0.0.1:{front}/checkout", rate: 50/s, timeout: 2s }} }}
+  steadyState:
+    - {{ signal: checkout, errors: {{ below: 5% }} }}
+  targets:
+    backend: {{ service: backend }}
+  method:
+    - observe: 4s
+    - inject: {{ fault: {{ process-pause: {{}} }}, on: backend, for: {lasts} }}
+    - observe: 2s
+  recovery: {{ within: 20s }}
+  seed: 7
+"#
+    )
+}
+
+fn game_day(alertmanager: u16, alerts: &str, more: &str) -> String {
+    format!(
+        r#"apiVersion: faultline.dev/v1
+kind: GameDay
+metadata: {{ name: shop-day }}
+spec:
+  title: The shop without its backend
+  roles:
+    incident-commander: [ada]
+    owners: [grace, linus]
+  approvals: {{ required: 2, of: [owners, incident-commander] }}
+  checklist:
+    - {{ ask: Is nobody deploying?, of: owners }}
+  alertmanager: {{ url: "http://127.0.0.1:{alertmanager}", interval: 300ms, timeout: 1s }}
+  experiments:
+    - experiment: frozen-backend
+      hold: before
+      expect:
+        alerts:
+{alerts}
+{more}
+---
+"#
+    )
+}
+
+/// Who says what until the experiment runs.
+const AGREED: &str = "approve grace\napprove ada\ngo linus deploys are frozen\ngo ada\n";
+
+struct Day {
+    code: i32,
+    stderr: String,
+    folder: PathBuf,
+    sheet: Value,
+}
+
+fn hold(lab: &Lab, document: &str, answers: &str, more: &[&str]) -> Day {
+    let (file, answers) = (lab.write("day.yaml", document), lab.write("answers.txt", answers));
+    let mut arguments = vec!["gameday", "run", file.to_str().unwrap(), "--as", "dennis"];
+    arguments.extend(["--answers", answers.to_str().unwrap()]);
+    arguments.extend(more);
+    let output = lab.faultline(&arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    let days = std::fs::read_dir(lab.state().join("game-days")).unwrap_or_else(|_| panic!("{stderr}"));
+    let folder = days.map(|day| day.unwrap().path()).max().unwrap();
+    let sheet = std::fs::read_to_string(folder.join("sheet.json")).unwrap_or_else(|_| panic!("{stderr}"));
+    let again = lab.faultline(&["gameday", "sheet", folder.to_str().unwrap(), "--format", "json"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&again.stdout), sheet, "the sheet is made from the journal alone");
+    Day { code: output.status.code().unwrap(), stderr, folder, sheet: serde_json::from_str(&sheet).unwrap() }
+}
+
+/// What became of the expected alerts.
+fn fired(day: &Day) -> Vec<String> {
+    let alerts = day.sheet["experiments"][0]["alerts"].as_array().unwrap();
+    let told = |alert: &Value| format!("{}: {}", alert["alert"].as_str().unwrap(), alert["fired"].as_str().unwrap());
+    alerts.iter().map(told).collect()
+}
+
+/// What the API of a server on loopback answers.
+fn ask(port: u16, path: &str) -> Option<String> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited 60 s for: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':').any(|folder| Path::new(folder).join(program).exists())
+}
+
+/// The rules: one that fires while the front end falls back, one that never does, one that always does, and one that
+/// fires with the first and that nobody expects.
+const RULES: &str = r#"
+groups:
+  - name: shop
+    interval: 500ms
+    rules:
+      - { alert: BackendDown, expr: "increase(orders_degraded_total[3s]) > 0", for: 500ms, labels: { severity: page } }
+      - { alert: Degraded, expr: "increase(orders_degraded_total[3s]) > 0" }
+      - { alert: FrontDown, expr: "absent(orders_total) and vector(0) > 1" }
+      - { alert: Watchdog, expr: "vector(1)" }
+"#;
+
+#[test]
+fn real_prometheus_and_alertmanager() {
+    for program in ["prometheus", "prometheus-alertmanager"] {
+        if !is_installed(program) {
+            println!("skipped: {program} is not installed (apt-get install {program})");
+            return;
+        }
+    }
+    let lab = Lab::new();
+    let [front, backend, prometheus, alertmanager] = [(); 4].map(|()| free_port());
+    lab.write("rules.yml", RULES);
+    lab.write("alertmanager.yml", "route: { receiver: nobody }\nreceivers: [ { name: nobody } ]\n");
+    let configuration = format!(
+        "global: {{ scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms }}\n\
+         rule_files: [rules.yml]\n\
+         alerting: {{ alertmanagers: [ {{ static_configs: [ {{ targets: ['127.0.0.1:{alertmanager}'] }} ] }} ] }}\n\
+         scrape_configs: [ {{ job_name: shop, static_configs: [ {{ targets: ['127.0.0.1:{front}'] }} ] }} ]\n"
+    );
+    lab.write("prometheus.yml", &configuration);
+    let address = |port: u16| format!("--web.listen-address=127.0.0.1:{port}");
+    let of_alertmanager = ["--config.file=alertmanager.yml".into(), "--storage.path=am".into(), address(alertmanager)];
+    let mut of_alertmanager = of_alertmanager.to_vec();
+    of_alertmanager.push("--cluster.listen-address=".into());
+    let _alertmanager = Server::start(&lab, "alertmanager", "prometheus-alertmanager", &of_alertmanager);
+    let of_prometheus = ["--config.file=prometheus.yml".into(), "--storage.tsdb.path=tsdb".into(), address(prometheus)];
+    let mut of_prometheus = of_prometheus.to_vec();
+    // Before it has found its Alertmanager an alert is lost, and told again only after this time.
+    of_prometheus.push("--rules.alert.resend-delay=1s".into());
+    let _prometheus = Server::start(&lab, "prometheus", "prometheus", &of_prometheus);
+    wait_until("the alert that always fires", || {
+        ask(alertmanager, "/api/v2/alerts").is_some_and(|answer| answer.contains("Watchdog"))
+    });
+
+    let alerts = "          - { name: BackendDown, matchers: ['severity=\"page\"'], within: 9s, resolvedWithin: 20s }\n          \
+                  - { name: FrontDown, within: 5s }\n          - { name: Watchdog, within: 5s }";
+    let document = game_day(alertmanager, alerts, "") + &experiment(front, backend, "host", "10s");
+    let day = hold(&lab, &document, &format!("{AGREED}wait incited\nnote ada checkout is slow #detected\n"), &[]);
+    let row = &day.sheet["experiments"][0];
+    assert_eq!(
+        fired(&day),
+        ["BackendDown{severity=\"page\"}: in-time", "FrontDown: missed", "Watchdog: firing-before"],
+        "{row:#}\n{}",
+        day.stderr
+    );
+    assert_eq!(row["alerts"][0]["resolved"], "in-time", "{row:#}");
+    assert_eq!(row["verdict"], "held", "{row:#}");
+    let unexpected = row["unexpected"].as_array().unwrap();
+    assert_eq!(unexpected.len(), 1, "{row:#}");
+    assert!(unexpected[0]["alert"].as_str().unwrap().starts_with("Degraded{"), "{row:#}");
+    for moment in ["incited", "detected", "mitigated", "recovered"] {
+        assert!(row[moment]["at"].is_string(), "{moment}: {row:#}");
+    }
+    assert_eq!((day.sheet["outcome"].as_str(), day.code), (Some("finished"), 1), "an alert was missed");
+    for file in ["sheet.md", "sheet.html", "postmortem.md", "postmortem.html", "journal.jsonl", "game-day.yaml"] {
+        assert!(day.folder.join(file).is_file(), "{file}");
+    }
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn without_alertmanager_an_alert_is_unknown() {
+    let lab = Lab::new();
+    let alerts = "          - { name: BackendDown, within: 2s }";
+    let document = game_day(free_port(), alerts, "") + &experiment(8080, 8081, "private", "5s");
+    let day = hold(&lab, &document, AGREED, &[]);
+    assert_eq!(fired(&day), ["BackendDown: unknown"], "{}", day.stderr);
+    let because = day.sheet["experiments"][0]["alerts"][0]["because"].as_str().unwrap();
+    assert_eq!(because, "not known: connection refused");
+    assert_eq!((day.sheet["outcome"].as_str(), day.code), (Some("finished"), 4));
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn whoever_sees_harm_ends_it_and_it_is_undone() {
+    let lab = Lab::new();
+    let document = game_day(free_port(), "          - { name: BackendDown, within: 2s }", "")
+        + &experiment(8080, 8081, "private", "60s");
+    let answers =
+        format!("{AGREED}wait incited\nfinding ada high no runbook owner=grace\nabort ada a customer calls\n");
+    let day = hold(&lab, &document, &answers, &[]);
+    assert_eq!(day.sheet["outcome"]["aborted"]["kind"], "person", "{}", day.stderr);
+    assert_eq!(day.sheet["experiments"][0]["verdict"], "aborted");
+    assert_eq!(day.sheet["findings"][0]["owner"], "grace");
+    assert_eq!(day.code, 5);
+    let journal = std::fs::read_to_string(day.folder.join("journal.jsonl")).unwrap();
+    assert!(journal.contains("{\"undone\":{\"verified\":true}}"), "{journal}");
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn nothing_runs_without_a_go_approvals_and_a_window() {
+    let lab = Lab::new();
+    let alerts = "          - { name: BackendDown, within: 2s }";
+    let document = game_day(free_port(), alerts, "") + &experiment(8080, 8081, "private", "5s");
+    let past = ["--set", "spec.window={from: 2020-01-01T10:00, until: 2020-01-01T12:00}"];
+    for (answers, more, kind, because) in [
+        ("approve grace\napprove grace\napprove dennis\n", &[][..], "person", "the file of answers is over"),
+        ("approve grace\napprove linus\nno-go grace we deploy\n", &[], "no-go", "no-go by grace on question 1"),
+        ("approve grace\napprove linus\ngo grace\nno-go ada too late\n", &[], "no-go", "no-go by ada at the hold"),
+        ("approve grace\napprove linus\ngo grace\ngo ada\n", &past, "window-over", "the window is over"),
+    ] {
+        let day = hold(&lab, &document, answers, more);
+        assert_eq!(day.sheet["outcome"]["aborted"]["kind"], kind, "{answers}: {}", day.stderr);
+        assert!(day.sheet["outcome"]["aborted"]["because"].as_str().unwrap().contains(because), "{}", day.sheet);
+        assert!(day.sheet["experiments"][0]["run"].is_null());
+        assert_eq!(day.code, 3);
+        assert!(!day.folder.join("runs").exists(), "no run was made");
+        std::fs::remove_dir_all(&day.folder).unwrap();
+    }
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn usage_that_makes_no_sense_is_refused_before_anything_happens() {
+    let lab = Lab::new();
+    let alerts = "          - { name: BackendDown, within: 2s }";
+    let day = game_day(free_port(), alerts, "");
+    let run = |document: &str, answers: &str| {
+        let (file, answers) = (lab.write("day.yaml", document), lab.write("answers.txt", answers));
+        let arguments = ["gameday", "run", file.to_str().unwrap(), "--answers", answers.to_str().unwrap()];
+        let output = lab.faultline(&arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let whole = day.clone() + &experiment(8080, 8081, "private", "5s");
+    for (document, answers, expected) in [
+        (day.trim_end_matches("---\n"), "", "there is no experiment `frozen-backend` in these files"),
+        (experiment(8080, 8081, "private", "5s").as_str(), "", "0 game days in"),
+        (whole.as_str(), "hello ada\n", "answers.txt:1: `hello` is nothing that can be said"),
+        (whole.replace("owners, incident", "owner, incident").as_str(), "", "there is no role and no person `owner`"),
+    ] {
+        let (code, stderr) = run(document, answers);
+        assert!(code == Some(2) && stderr.contains(expected), "{expected}: {code:?} {stderr}");
+    }
+    assert!(!lab.state().join("game-days").exists());
+    let sheet = lab.faultline(&["gameday", "sheet"]).output().unwrap();
+    assert_eq!(sheet.status.code(), Some(2));
+}
