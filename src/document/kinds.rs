@@ -1,4 +1,4 @@
-//! The kinds of documents. A new one is one line in [`kinds!`] below, and an implementation of [`DocumentKind`] for its
+//! The kinds of documents. A new one is one line in `kinds!` below, and an implementation of [`DocumentKind`] for its
 //! type: loading, `faultline check` and the JSON Schema follow from those.
 
 use schemars::JsonSchema;

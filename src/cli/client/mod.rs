@@ -24,7 +24,7 @@ use exchange::{Address, Answer};
 /// others can read.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ControllerFlags {
-    /// The controller, as in https://chaos.example:7443
+    /// The controller, as in `https://chaos.example:7443`
     #[arg(long, global = true, value_name = "URL", help_heading = "Controller")]
     pub controller: Option<String>,
     /// A file with the token of the API [default: what FAULTLINE_TOKEN holds]
