@@ -3,9 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -59,6 +60,11 @@ struct Fleet {
 
 impl Fleet {
     fn new() -> Option<Self> {
+        Self::prepared(|_| ())
+    }
+
+    /// A controller whose data folder is made ready before it starts.
+    fn prepared(prepare: impl FnOnce(&Path)) -> Option<Self> {
         let agent = agent_program()?;
         let scratch = tempfile::Builder::new().prefix("faultline-test-").tempdir().unwrap();
         let data = scratch.path().join("controller");
@@ -72,6 +78,7 @@ impl Fleet {
         let text = |key: &str| made[key].as_str().unwrap().to_owned();
         let (admin, fingerprint) = (text("token"), text("fingerprint"));
         let mut fleet = Self { scratch, agent, admin, fingerprint, ports: None, controller: None };
+        prepare(&data);
         fleet.serve();
         Some(fleet)
     }
@@ -308,4 +315,83 @@ fn nobody_speaks_to_a_controller_without_a_token_and_no_token_enrols_twice() {
     let replay = enrol("web-2");
     assert!(!replay.status.success());
     assert!(told(&replay).contains("not accepted"), "{}", told(&replay));
+}
+
+/// A receiver of notifications that answers each with 204, and what it got.
+fn receiver() -> (u16, Arc<Mutex<Vec<serde_json::Value>>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&got);
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let mut reader = BufReader::new(stream);
+            let (mut length, mut line) = (0, String::new());
+            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            if reader.read_exact(&mut body).is_ok() {
+                heard.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+                let _ = reader.into_inner().write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+            }
+        }
+    });
+    (port, got)
+}
+
+#[test]
+fn others_are_told_what_happens_in_a_run_and_in_which_order() {
+    let (port, got) = receiver();
+    let endpoint = format!(
+        "source: https://controller.test\nendpoints: [{{ name: events, format: cloud-events, url: \"http://127.0.0.1:{port}/in\" }}]\n"
+    );
+    let prepare = |data: &Path| std::fs::write(data.join("notifications.yaml"), endpoint).unwrap();
+    let Some(fleet) = Fleet::prepared(prepare) else { return };
+    let _agent = fleet.host("db-1");
+    let process = victim();
+    let file = fleet.experiment(process.0.id(), "2s", service());
+    let output = fleet.client(&["run", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let kinds = || -> Vec<String> {
+        got.lock().unwrap().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    };
+    fleet.wait_for("the last notification", || kinds().iter().any(|kind| kind == "dev.faultline.run.finished.v1"));
+    let expected = ["run.started", "fault.injected", "fault.undone", "run.finished"];
+    let expected: Vec<String> = expected.iter().map(|kind| format!("dev.faultline.{kind}.v1")).collect();
+    let of_the_run: Vec<String> = kinds().into_iter().filter(|kind| !kind.contains("queued")).collect();
+    assert_eq!(of_the_run, expected);
+}
+
+#[test]
+fn a_schedule_runs_its_experiment_when_it_is_due_and_once() {
+    let Some(fleet) = Fleet::new() else { return };
+    let _agent = fleet.host("db-1");
+    let process = victim();
+    let file = fleet.experiment(process.0.id(), "2s", service());
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text += "---\napiVersion: faultline.dev/v1\nkind: Schedule\nmetadata: { name: each-minute }\nspec:\n  experiment: \
+             pause-over-the-fleet\n  cron: \"* * * * *\"\n";
+    std::fs::write(&file, text).unwrap();
+    let applied = fleet.client(&["schedule", "apply", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(applied.status.code(), Some(0), "{}", told(&applied));
+    let finished = || {
+        let runs = fleet.ask(&["runs", "list"])["runs"].clone();
+        let runs: Vec<serde_json::Value> = runs.as_array().unwrap().clone();
+        runs.into_iter().filter(|run| run["state"] == "finished").collect::<Vec<_>>()
+    };
+    let begun = Instant::now();
+    while finished().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "the schedule did not fire");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let runs = finished();
+    assert_eq!((runs.len(), runs[0]["verdict"].as_str()), (1, Some("held")), "{runs:?}");
+    assert_eq!(runs[0]["origin"]["kind"], "schedule", "{}", runs[0]);
+    assert!(!is_paused(&process));
+    let suspended = fleet.client(&["schedule", "suspend", "each-minute"]).output().unwrap();
+    assert_eq!(suspended.status.code(), Some(0), "{}", told(&suspended));
 }

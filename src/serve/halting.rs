@@ -5,17 +5,25 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::telling::Telling;
+use crate::access::Action;
 use crate::controller::Controller;
 use crate::experiment::machine::Stop;
 use crate::fleet::halt;
+use crate::store::{AuditFilter, Halt};
 
 /// How often the store is asked.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Halts and releases the agents connected here as the store says, until the stop.
-pub(super) async fn obey(controller: Arc<Controller>, stop: CancellationToken) {
+pub(super) async fn obey(controller: Arc<Controller>, telling: Telling, stop: CancellationToken) {
+    let mut told: Option<Halt> = None;
     loop {
         if let Ok(ordered) = controller.store().halted().await {
+            if ordered != told {
+                tell(&controller, &telling, told.take(), ordered.as_ref()).await;
+                told.clone_from(&ordered);
+            }
             let (registry, patience) = (controller.registry(), controller.settings().halt_patience);
             match (ordered, registry.halted()) {
                 (Some(ordered), None) => {
@@ -35,5 +43,18 @@ pub(super) async fn obey(controller: Arc<Controller>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
+    }
+}
+
+/// Tells others of a halt that is new here, and of one that is over.
+async fn tell(controller: &Controller, telling: &Telling, before: Option<Halt>, now: Option<&Halt>) {
+    if let Some(before) = before {
+        let action = Some(Action::ReleaseHalt.as_str().to_owned());
+        let filter = AuditFilter { action, since: Some(before.since), ..AuditFilter::default() };
+        let newest = controller.store().audit(&filter, 1).await.ok().and_then(|mut records| records.pop());
+        telling.released(&before, newest.map_or_else(|| "somebody".into(), |record| record.deed.actor));
+    }
+    if let Some(halt) = now {
+        telling.halted(halt, controller.running().len());
     }
 }

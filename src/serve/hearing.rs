@@ -1,16 +1,18 @@
-//! What happens in runs, as the controller's log tells it and its metrics count it.
+//! What happens in runs, as the controller's log tells it, its metrics count it, and others hear of it.
 
+use super::telling::Telling;
 use crate::controller::Metrics;
 use crate::dispatch::Listener;
 use crate::run::journal::{Entry, Event};
 use crate::store::runs::Run;
 
-/// The log, and what is counted.
-pub(super) struct Log(pub(super) Metrics);
+/// The log, what is counted, and what is told.
+pub(super) struct Log(pub(super) Metrics, pub(super) Telling);
 
 impl Listener for Log {
     fn entry(&self, run: &Run, entry: &Entry) {
         self.0.entry(run, entry);
+        self.1.entry(run, entry);
         let (run, experiment) = (run.id.as_str(), run.experiment.as_str());
         match &entry.event {
             Event::State { state, because } => tracing::info!(run, experiment, ?state, because, "a run enters a state"),
@@ -30,6 +32,7 @@ impl Listener for Log {
 
     fn over(&self, run: &Run) {
         self.0.over(run);
+        self.1.over(run);
         let (verdict, because) =
             (run.verdict.as_deref().unwrap_or_default(), run.because.as_deref().unwrap_or_default());
         tracing::info!(

@@ -16,6 +16,7 @@ mod halting;
 mod hearing;
 mod presence;
 mod scheduling;
+mod telling;
 mod upkeep;
 
 use std::io;
@@ -33,10 +34,14 @@ use crate::access::first_admin::{self, FirstAdmin};
 use crate::authority::{AGENT_LIFE, Authority, AuthorityError, Revocations};
 use crate::controller::{Controller, FindAgent, Parts, Settings};
 use crate::dispatch::{Dispatcher, Hosts, Running};
+use crate::document::load::LoadError;
 use crate::fleet::Agent;
 use crate::fleet::registry::Registry;
 use crate::fleet::remote::RemoteAgent;
 use crate::fleet::server::{self, AuthorityGate};
+use crate::notify::{self, Notifier};
+use telling::Telling;
+
 use crate::store::{NewApiToken, Refusal, Store, StoreAddress, StoreError};
 
 /// What a controller is started with.
@@ -66,6 +71,9 @@ pub enum ServeError {
     /// Its store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Whom it tells what happens.
+    #[error("{0}")]
+    Notifications(LoadError),
     /// A port.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -91,6 +99,7 @@ impl ServeError {
             Self::Authority(error) => error.hint(),
             Self::FirstAdmin(error) => error.hint.clone(),
             Self::Store(error) => error.hint().into(),
+            Self::Notifications(_) => "`notifications.yaml` in the data folder says who is told what".into(),
             Self::Listen { .. } => "another program may have the port: choose one with --listen or --agents".into(),
             Self::File { .. } => "the data folder must be writable for whoever runs the controller".into(),
         }
@@ -130,6 +139,10 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     let (api, agents) = (listen(options.api).await?, listen(options.agents).await?);
     let listening = Listening { api: address_of(&api, options.api), agents: address_of(&agents, options.agents) };
 
+    let told = notify::Settings::of_folder(&options.data).map_err(ServeError::Notifications)?;
+    let notifier = Notifier::new(told.document, store.clone(), crate::targets::draw_seed());
+    let (telling, heard) = Telling::new();
+
     let registry = Arc::new(Registry::default());
     let revocations = Revocations::default();
     let by_name = Arc::clone(&registry);
@@ -151,7 +164,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     let dispatcher = Dispatcher::new(
         store.clone(),
         Arc::new(Connected(find)),
-        Arc::new(hearing::Log(controller.metrics().clone())),
+        Arc::new(hearing::Log(controller.metrics().clone(), telling.clone())),
         controller.runs_folder(),
         id.clone(),
         running,
@@ -169,10 +182,13 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     let tasks = TaskTracker::new();
     tasks.spawn(server::serve(agents, gate, Arc::clone(&registry), ports.clone()));
     tasks.spawn(api_port::serve(api, accept, Arc::clone(&controller), enroller, ports.clone()));
-    tasks.spawn(presence::keep(store.clone(), Arc::clone(&registry), id.clone(), ports.clone()));
+    tasks.spawn(presence::keep(store.clone(), Arc::clone(&registry), id.clone(), telling.clone(), ports.clone()));
+    tasks.spawn(telling::watch_hosts(Arc::clone(&controller), telling.clone(), ports.clone()));
+    tasks.spawn(telling::watch_queue(Arc::clone(&controller), telling.clone(), ports.clone()));
+    tasks.spawn(telling::pass_on(heard, notifier.clone(), ports.clone()));
     tasks.spawn(upkeep::keep(Arc::clone(&controller), listening.api, now, ports.clone()));
-    tasks.spawn(halting::obey(Arc::clone(&controller), ports.clone()));
-    tasks.spawn(scheduling::fire(Arc::clone(&controller), stopping.clone()));
+    tasks.spawn(halting::obey(Arc::clone(&controller), telling.clone(), ports.clone()));
+    tasks.spawn(scheduling::fire(Arc::clone(&controller), telling, notifier, stopping.clone()));
     tasks.close();
     ready(listening);
     dispatcher.work(stopping).await;

@@ -1,7 +1,7 @@
 //! Which agents are connected here and how they are, as the store knows it: what changes is written, and nothing else, so
 //! that heartbeats cost the store nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use faultline_agent::node::NodeStatus;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::telling::Telling;
 use crate::fleet::registry::{HostView, Registry};
 use crate::store::{AgentConnection, AgentHealth, Report, Store, StoreError};
 
@@ -20,11 +21,35 @@ struct Written {
     epoch: i64,
     serial: String,
     boot: String,
-    status: Option<NodeStatus>,
+    known: Option<Signs>,
+}
+
+/// What of a status is worth writing: not how long each fault still has, which is another number each time.
+#[derive(Default, PartialEq)]
+struct Signs {
+    active: BTreeSet<String>,
+    stuck: BTreeSet<String>,
+    stops: bool,
+}
+
+impl Signs {
+    fn of(status: &NodeStatus) -> Self {
+        Self {
+            active: status.active.iter().map(|fault| fault.id.to_string()).collect(),
+            stuck: status.stuck.iter().map(|fault| fault.id.to_string()).collect(),
+            stops: status.must_stop.is_some(),
+        }
+    }
 }
 
 /// Keeps the store up to date until the stop.
-pub(super) async fn keep(store: Store, registry: Arc<Registry>, controller: String, stop: CancellationToken) {
+pub(super) async fn keep(
+    store: Store,
+    registry: Arc<Registry>,
+    controller: String,
+    telling: Telling,
+    stop: CancellationToken,
+) {
     // What a process of this controller that was killed had connected is not any more.
     if let Err(error) = store.agents_lost(&controller).await {
         tracing::warn!(%error, "the agents from before the restart are still shown as connected");
@@ -32,7 +57,7 @@ pub(super) async fn keep(store: Store, registry: Arc<Registry>, controller: Stri
     let mut written: BTreeMap<String, Written> = BTreeMap::new();
     loop {
         for view in registry.views() {
-            if let Err(error) = note(&store, &controller, &view, &mut written).await {
+            if let Err(error) = note(&store, &controller, &view, &telling, &mut written).await {
                 tracing::warn!(host = view.name, %error, "the store does not know how this host is");
             }
         }
@@ -48,6 +73,7 @@ async fn note(
     store: &Store,
     controller: &str,
     view: &HostView,
+    telling: &Telling,
     written: &mut BTreeMap<String, Written>,
 ) -> Result<(), StoreError> {
     let known = written.get(&view.name);
@@ -67,13 +93,15 @@ async fn note(
             controller: controller.to_owned(),
         };
         let epoch = store.agent_connected(&connection, store.now().await?).await?;
-        let now = Written { epoch, serial: view.serial.clone(), boot: view.boot_id.clone(), status: None };
+        let now = Written { epoch, serial: view.serial.clone(), boot: view.boot_id.clone(), known: None };
         written.insert(view.name.clone(), now);
     }
     let Some(known) = written.get_mut(&view.name) else { return Ok(()) };
-    if known.status.as_ref() != Some(&view.status) {
+    let signs = Signs::of(&view.status);
+    if known.known.as_ref() != Some(&signs) {
         store.agent_reported(&view.name, known.epoch, &report(&view.status), store.now().await?).await?;
-        known.status = Some(view.status.clone());
+        let before = known.known.replace(signs).unwrap_or_default();
+        telling.stuck(view, &before.stuck);
     }
     Ok(())
 }

@@ -12,13 +12,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::telling::Telling;
 use crate::controller::schedules::Scheduled;
 use crate::controller::submit::Submission;
 use crate::controller::{Controller, ControllerError};
+use crate::notify::Notifier;
 use crate::schedule::document::Concurrency;
 use crate::schedule::{Decision, LastRun, Rule, State, decide};
 use crate::store::runs::{Origin, Run, RunFilter, RunState};
-use crate::store::{Definition, DefinitionKind, Occasion, SlotClaim, SlotOutcome};
+use crate::store::{Definition, DefinitionKind, Occasion, SlotClaim, SlotOutcome, Store};
 use crate::targets::seed_on_host;
 
 /// For how long the lead is held without renewing it.
@@ -34,13 +36,24 @@ const FAR_BACK: u32 = 1_000;
 const MOST_RUNS: u32 = 1_000;
 
 /// Leads when nobody else does, and fires what is due, until the stop.
-pub(super) async fn fire(controller: Arc<Controller>, stop: CancellationToken) {
+pub(super) async fn fire(
+    controller: Arc<Controller>,
+    telling: Telling,
+    notifier: Notifier<Store>,
+    stop: CancellationToken,
+) {
     let mut lead: Option<(i64, Instant)> = None;
+    let mut delivering: Option<Delivering> = None;
     let mut read: BTreeMap<(String, i64), Option<Arc<Scheduled>>> = BTreeMap::new();
     loop {
         lead = hold(&controller, lead).await;
+        match (&lead, &delivering) {
+            (Some(_), None) => delivering = Some(Delivering::begin(&notifier)),
+            (None, Some(_)) => delivering = None,
+            _ => {}
+        }
         if lead.is_some()
-            && let Err(error) = round(&controller, &mut read).await
+            && let Err(error) = round(&controller, &telling, &mut read).await
         {
             tracing::warn!(%error, "the schedules could not be looked at");
         }
@@ -49,8 +62,27 @@ pub(super) async fn fire(controller: Arc<Controller>, stop: CancellationToken) {
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+    drop(delivering);
     if let Some((epoch, _)) = lead {
         let _ = controller.store().resign(controller.id(), epoch).await;
+    }
+}
+
+/// The delivery of notifications, for as long as this controller leads.
+struct Delivering(CancellationToken);
+
+impl Delivering {
+    fn begin(notifier: &Notifier<Store>) -> Self {
+        let (stop, notifier) = (CancellationToken::new(), notifier.clone());
+        let stopped = stop.clone();
+        tokio::spawn(async move { notifier.deliver(stopped).await });
+        Self(stop)
+    }
+}
+
+impl Drop for Delivering {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 
@@ -82,6 +114,7 @@ async fn hold(controller: &Controller, lead: Option<(i64, Instant)>) -> Option<(
 
 async fn round(
     controller: &Controller,
+    telling: &Telling,
     read: &mut BTreeMap<(String, i64), Option<Arc<Scheduled>>>,
 ) -> Result<(), ControllerError> {
     let definitions = controller.store().definitions(DefinitionKind::Schedule).await?;
@@ -100,7 +133,7 @@ async fn round(
         });
         let Some(scheduled) = scheduled.clone() else { continue };
         for rule in &scheduled.rules {
-            let due = Due { controller, definition: &definition, scheduled: &scheduled, rule, halted };
+            let due = Due { controller, telling, definition: &definition, scheduled: &scheduled, rule, halted };
             if let Err(error) = due.settle().await {
                 tracing::warn!(schedule = definition.name, rule = rule.id, %error, "it could not be decided");
             }
@@ -112,6 +145,7 @@ async fn round(
 /// One rule of a schedule, to be brought up to now.
 struct Due<'a> {
     controller: &'a Controller,
+    telling: &'a Telling,
     definition: &'a Definition,
     scheduled: &'a Scheduled,
     rule: &'a Rule,
@@ -175,7 +209,9 @@ impl Due<'_> {
     async fn missed(&self, slot: Timestamp, because: &str) -> Result<(), ControllerError> {
         tracing::info!(rule = self.rule.id, %slot, because, "a schedule does not fire");
         let store = self.controller.store();
-        store.record_missed(&self.rule.id, slot, because, self.controller.now().await?).await?;
+        if store.record_missed(&self.rule.id, slot, because, self.controller.now().await?).await? {
+            self.telling.missed(&self.rule.id, slot, because);
+        }
         Ok(())
     }
 
