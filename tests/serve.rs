@@ -56,6 +56,7 @@ struct Fleet {
     fingerprint: String,
     ports: Option<(u16, u16)>,
     controller: Option<Running>,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Fleet {
@@ -77,7 +78,7 @@ impl Fleet {
         let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
         let text = |key: &str| made[key].as_str().unwrap().to_owned();
         let (admin, fingerprint) = (text("token"), text("fingerprint"));
-        let mut fleet = Self { scratch, agent, admin, fingerprint, ports: None, controller: None };
+        let mut fleet = Self { scratch, agent, admin, fingerprint, ports: None, controller: None, log: Arc::default() };
         prepare(&data);
         fleet.serve();
         Some(fleet)
@@ -114,7 +115,8 @@ impl Fleet {
             serving.split(':').filter_map(|part| part.split(',').next()?.trim().parse().ok()).collect();
         self.ports = Some((ports[0], ports[1]));
         // Read to its end, so that the controller never waits for somebody to read its log.
-        std::thread::spawn(move || lines.for_each(drop));
+        let log = Arc::clone(&self.log);
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| log.lock().unwrap().push(line)));
         self.controller = Some(Running(child));
     }
 
@@ -179,6 +181,15 @@ impl Fleet {
         }
     }
 
+    /// A run that goes on for long, with the client that follows it, once its fault is in place.
+    fn under_a_fault(&self, process: &Running) -> (PathBuf, Running) {
+        let file = self.experiment(process.0.id(), "10min", service());
+        let mut client = self.client(&["run", file.to_str().unwrap()]);
+        let following = Running(client.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        self.wait_for("the fault", || is_paused(process));
+        (file, following)
+    }
+
     /// An experiment that pauses a process by its number, for so long, on all hosts of the role; its signal is this port.
     fn experiment(&self, victim: u32, lasts: &str, port: u16) -> PathBuf {
         let path = self.path("experiment.yaml");
@@ -236,6 +247,14 @@ fn an_experiment_asked_for_over_the_api_is_carried_out_by_the_agent_of_its_host(
     let controller = fleet.controller.as_mut().unwrap();
     controller.signal(Signal::TERM);
     assert_eq!(controller.ended(), 0);
+    let log = fleet.log.lock().unwrap();
+    let read = |line: &String| {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{line}: {error}"))
+    };
+    assert!(
+        log.iter().map(read).any(|line| line["message"] == "a run is over" && line["verdict"] == "held"),
+        "{log:?}"
+    );
 }
 
 #[test]
@@ -243,11 +262,7 @@ fn a_controller_killed_in_mid_run_closes_the_run_when_it_is_back() {
     let Some(mut fleet) = Fleet::new() else { return };
     let _agent = fleet.host("db-1");
     let process = victim();
-    let file = fleet.experiment(process.0.id(), "10min", service());
-    let mut following = Running(
-        fleet.client(&["run", file.to_str().unwrap()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
-    );
-    fleet.wait_for("the fault", || is_paused(&process));
+    let (_, mut following) = fleet.under_a_fault(&process);
     fleet.controller.take().unwrap().signal(Signal::KILL);
     fleet.serve();
     fleet.wait_for("the undo", || !is_paused(&process));
@@ -264,11 +279,7 @@ fn an_agent_that_loses_its_controller_undoes_alone() {
     let Some(mut fleet) = Fleet::new() else { return };
     let _agent = fleet.host("db-1");
     let process = victim();
-    let file = fleet.experiment(process.0.id(), "10min", service());
-    let mut following = Running(
-        fleet.client(&["run", file.to_str().unwrap()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
-    );
-    fleet.wait_for("the fault", || is_paused(&process));
+    let (_, mut following) = fleet.under_a_fault(&process);
     fleet.controller.take().unwrap().signal(Signal::KILL);
     let begun = Instant::now();
     fleet.wait_for("the undo", || !is_paused(&process));
@@ -282,11 +293,7 @@ fn a_halt_undoes_everything_and_refuses_what_is_new_until_it_is_released() {
     let Some(fleet) = Fleet::new() else { return };
     let _agent = fleet.host("db-1");
     let process = victim();
-    let file = fleet.experiment(process.0.id(), "10min", service());
-    let mut following = Running(
-        fleet.client(&["run", file.to_str().unwrap()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
-    );
-    fleet.wait_for("the fault", || is_paused(&process));
+    let (file, mut following) = fleet.under_a_fault(&process);
     let halted = fleet.client(&["halt", "--reason", "drill"]).output().unwrap();
     assert_eq!(halted.status.code(), Some(0), "{}", told(&halted));
     assert!(!is_paused(&process), "undone when the command returns");

@@ -63,9 +63,10 @@ impl Global {
         self.colour.applies_to(std::io::stderr().is_terminal())
     }
 
-    /// Sends the log to standard error: warnings unless told otherwise by `-v`, `-q` or `FAULTLINE_LOG`.
-    pub fn start_log(&self) {
-        let level = match (self.quiet, self.verbose) {
+    /// Sends the log to standard error: warnings unless told otherwise by `-v`, `-q` or `FAULTLINE_LOG`. Of a service, which
+    /// nobody watches, it is more, with the time, and one JSON object a line.
+    pub fn start_log(&self, of_a_service: bool) {
+        let level = match (self.quiet, self.verbose + u8::from(of_a_service)) {
             (true, _) => LevelFilter::ERROR,
             (false, 0) => LevelFilter::WARN,
             (false, 1) => LevelFilter::INFO,
@@ -77,6 +78,11 @@ impl Global {
             Ok(directives) if !directives.is_empty() => filter.parse_lossy(directives),
             _ => filter.parse_lossy(""),
         };
+        if of_a_service {
+            let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr);
+            let _ = log.with_env_filter(filter).try_init();
+            return;
+        }
         let log = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
             .with_target(self.verbose > 1)

@@ -133,7 +133,7 @@ pub fn main() -> ExitCode {
         }
     };
     let CommandLine { global, command } = line;
-    global.start_log();
+    global.start_log(matches!(command, Command::Serve(_)));
     match panic::caught(|| command.run(&global)) {
         Some(Ok(code)) => code,
         Some(Err(error)) => {

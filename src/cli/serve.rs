@@ -18,8 +18,9 @@ use crate::store::StoreAddress;
 /// Serve a fleet: agents, schedules, and an API for people and programs
 ///
 /// `faultline init` makes the data folder first. Agents dial the port for agents with certificates of the authority in it;
-/// people and programs use the API with tokens. The log is on standard error. SIGTERM ends every run
-/// of this controller, undone, before the process ends; what a kill leaves is closed at the next start.
+/// people and programs use the API with tokens. Standard error says first where it serves; then it is the log, one JSON
+/// object a line. SIGTERM ends every run of this controller, undone, before the process ends; what a kill leaves is closed at
+/// the next start.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The controller's own folder, made by `faultline init`

@@ -8,7 +8,7 @@ use crate::hypothesis::verdict::RunVerdict;
 use crate::report::read_journal;
 use crate::run::close;
 use crate::run::folder::{JournalWriter, RunFolder};
-use crate::run::journal::{Entry, Event};
+use crate::run::journal::Entry;
 use crate::store::runs::{Run, RunState};
 
 impl Dispatcher {
@@ -91,9 +91,7 @@ impl Dispatcher {
                     tracing::error!(run = %told.id, %error, "the journal of a run that is being closed is not complete");
                 }
                 keeper.keep_later(entry);
-                if !matches!(entry.event, Event::Sample(_)) {
-                    listener.entry(&told, entry);
-                }
+                listener.entry(&told, entry);
             },
         )
         .await;

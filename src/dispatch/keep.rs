@@ -22,9 +22,7 @@ impl StoreKeeper {
         let (entries, received) = unbounded_channel();
         (Self { entries }, write(store, run.id.clone(), run.epoch, first, received))
     }
-}
 
-impl StoreKeeper {
     /// Keeps an entry without waiting: of a run that injects nothing more.
     pub(super) fn keep_later(&self, entry: &Entry) {
         let (answer, _) = sync_channel(1);

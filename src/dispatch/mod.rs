@@ -181,14 +181,13 @@ impl Dispatcher {
 
     /// Claims what may start now, and drops what waited too long.
     async fn claim(self: &Arc<Self>) {
+        let expired = async { self.store.expire_runs(self.store.now().await?).await };
+        match expired.await {
+            Ok(expired) => expired.iter().for_each(|run| self.listener.over(run)),
+            Err(error) => tracing::warn!(%error, "runs that waited too long could not be looked for"),
+        }
         while self.running.len() < MOST_RUNS {
-            let claimed = async {
-                let now = self.store.now().await?;
-                for expired in self.store.expire_runs(now).await? {
-                    self.listener.over(&expired);
-                }
-                self.store.claim_next(&self.controller, LEASE, now).await
-            };
+            let claimed = async { self.store.claim_next(&self.controller, LEASE, self.store.now().await?).await };
             match claimed.await {
                 Ok(Some(run)) => self.drive(run),
                 Ok(None) => return,

@@ -93,16 +93,7 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub async fn prune_approvals(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.done("forget expired approvals", || async {
-            let mut work = self.begin(Under::Rows).await?;
-            let removed = sqlx::query("DELETE FROM approvals WHERE expires_at < $1")
-                .bind(micros(before))
-                .execute(work.on())
-                .await?;
-            work.commit().await?;
-            Ok(removed.rows_affected())
-        })
-        .await
+        self.forget("forget expired approvals", "DELETE FROM approvals WHERE expires_at < $1", before).await
     }
 }
 

@@ -164,16 +164,7 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub async fn prune_certificates(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.done("forget expired certificates", || async {
-            let mut work = self.begin(Under::Rows).await?;
-            let removed = sqlx::query("DELETE FROM certificates WHERE not_after < $1")
-                .bind(micros(before))
-                .execute(work.on())
-                .await?;
-            work.commit().await?;
-            Ok(removed.rows_affected())
-        })
-        .await
+        self.forget("forget expired certificates", "DELETE FROM certificates WHERE not_after < $1", before).await
     }
 }
 

@@ -169,16 +169,8 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub async fn prune_enrolment_tokens(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.done("forget expired enrolment tokens", || async {
-            let mut work = self.begin(Under::Rows).await?;
-            let removed = sqlx::query("DELETE FROM enrolment_tokens WHERE expires_at < $1")
-                .bind(micros(before))
-                .execute(work.on())
-                .await?;
-            work.commit().await?;
-            Ok(removed.rows_affected())
-        })
-        .await
+        self.forget("forget expired enrolment tokens", "DELETE FROM enrolment_tokens WHERE expires_at < $1", before)
+            .await
     }
 }
 

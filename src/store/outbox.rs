@@ -274,15 +274,11 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub async fn prune_outbox(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.done("forget old notifications", || async {
-            let mut work = self.begin(Under::Rows).await?;
-            let removed = sqlx::query("DELETE FROM outbox WHERE state <> 'waiting' AND closed_at < $1")
-                .bind(micros(before))
-                .execute(work.on())
-                .await?;
-            work.commit().await?;
-            Ok(removed.rows_affected())
-        })
+        self.forget(
+            "forget old notifications",
+            "DELETE FROM outbox WHERE state <> 'waiting' AND closed_at < $1",
+            before,
+        )
         .await
     }
 }

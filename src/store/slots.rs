@@ -159,14 +159,7 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub async fn prune_slots(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.done("forget old slots", || async {
-            let mut work = self.begin(Under::Rows).await?;
-            let removed =
-                sqlx::query("DELETE FROM slots WHERE slot < $1").bind(micros(before)).execute(work.on()).await?;
-            work.commit().await?;
-            Ok(removed.rows_affected())
-        })
-        .await
+        self.forget("forget old slots", "DELETE FROM slots WHERE slot < $1", before).await
     }
 }
 

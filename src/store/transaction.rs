@@ -15,9 +15,11 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sqlx::{Any, AnyConnection, Transaction};
 
 use super::error::{Fault, Nature, nature};
+use super::columns::micros;
 use super::{Kind, Store, StoreError};
 
 /// How often an operation is tried that others get in the way of.
@@ -79,6 +81,22 @@ impl Store {
             }
         };
         Ok(Work { transaction })
+    }
+
+    /// Deletes the rows that a statement names by a time before which they are of no use; how many they were.
+    pub(super) async fn forget(
+        &self,
+        doing: &'static str,
+        statement: &'static str,
+        before: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.done(doing, || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let removed = sqlx::query(statement).bind(micros(before)).execute(work.on()).await?;
+            work.commit().await?;
+            Ok(removed.rows_affected())
+        })
+        .await
     }
 
     /// Does an operation, again if others got in its way.
