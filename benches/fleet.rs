@@ -176,7 +176,8 @@ async fn play(count: usize, port: u16) {
         };
         let options = AgentOptions {
             host: Arc::new(PlayedHost::default()),
-            dial: Arc::new(dial),
+            dials: vec![Arc::new(dial)],
+            directory: None,
             clock: HostClock,
             greeting: greeting(name),
             seed: number.try_into().unwrap(),

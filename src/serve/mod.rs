@@ -143,7 +143,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     let notifier = Notifier::new(told.document, store.clone(), crate::targets::draw_seed());
     let (telling, heard) = Telling::new();
 
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(Registry::of(id.clone()));
     let revocations = Revocations::default();
     let by_name = Arc::clone(&registry);
     let find: FindAgent = Arc::new(move |host| Arc::new(RemoteAgent::new(Arc::clone(&by_name), host)));

@@ -18,8 +18,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{Any, AnyConnection, Transaction};
 
-use super::error::{Fault, Nature, nature};
 use super::columns::micros;
+use super::error::{Fault, Nature, nature};
 use super::{Kind, Store, StoreError};
 
 /// How often an operation is tried that others get in the way of.

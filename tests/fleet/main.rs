@@ -10,4 +10,5 @@ mod network;
 mod played_host;
 mod real_agent;
 mod service;
+mod several;
 mod simulation;

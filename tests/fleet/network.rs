@@ -7,7 +7,7 @@ use faultline::fleet::registry::{Peer, Registry};
 use faultline::fleet::remote::RemoteAgent;
 use faultline::fleet::server::{self, Gate};
 use faultline_agent::session::dial::{Dial, Stream, TlsDial};
-use faultline_agent::session::{AgentOptions, Answer, Ended, Greeting, Notifier, Trouble};
+use faultline_agent::session::{AgentOptions, Answer, Directory, Ended, Greeting, Notifier, Trouble};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -81,9 +81,19 @@ pub(crate) fn run_agent(name: &str, dial: impl Dial) -> Running {
 }
 
 pub(crate) fn run_agent_of(greeting: Greeting, host: PlayedHost, dial: impl Dial) -> Running {
+    run_agent_with(greeting, host, vec![Arc::new(dial)], None)
+}
+
+pub(crate) fn run_agent_with(
+    greeting: Greeting,
+    host: PlayedHost,
+    dials: Vec<Arc<dyn Dial>>,
+    directory: Option<Arc<dyn Directory>>,
+) -> Running {
     let options = AgentOptions {
         host: Arc::new(host.clone()),
-        dial: Arc::new(dial),
+        dials,
+        directory,
         clock: PlayedClock::start(),
         greeting,
         seed: 1,
@@ -111,6 +121,8 @@ pub(crate) struct Cable(Arc<Mutex<Plugged>>);
 struct Plugged {
     controller: Option<(Arc<Registry>, Arc<dyn Gate>)>,
     name: String,
+    /// Whom it dials, for people.
+    address: String,
     serving: Vec<CancellationToken>,
     /// Whether what is sent stays on the way, and nobody is told.
     silent: watch::Sender<bool>,
@@ -118,8 +130,16 @@ struct Plugged {
 
 impl Cable {
     pub(crate) fn of(name: &str) -> Self {
+        Self::to(name, "controller")
+    }
+
+    /// One that is dialled by another address.
+    pub(crate) fn to(name: &str, address: &str) -> Self {
         let cable = Self::default();
-        cable.0.lock().unwrap().name = name.into();
+        let mut plugged = cable.0.lock().unwrap();
+        plugged.name = name.into();
+        plugged.address = address.into();
+        drop(plugged);
         cable
     }
 
@@ -173,7 +193,7 @@ impl Dial for Cable {
     }
 
     fn peer(&self) -> String {
-        "controller".into()
+        self.0.lock().unwrap().address.clone()
     }
 }
 
@@ -194,7 +214,12 @@ async fn carry(
 
 /// A registry with its sweep, without a port.
 pub(crate) fn registry() -> (Arc<Registry>, JoinHandle<()>) {
-    let registry = Arc::new(Registry::default());
+    registry_of("controller")
+}
+
+/// That of the controller with this id.
+pub(crate) fn registry_of(controller: &str) -> (Arc<Registry>, JoinHandle<()>) {
+    let registry = Arc::new(Registry::of(controller));
     let swept = Arc::clone(&registry);
     let sweep = tokio::spawn(async move { swept.sweep().await });
     (registry, sweep)

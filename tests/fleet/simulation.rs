@@ -1,5 +1,5 @@
-//! Controller, agents and a hostile network in simulated time, seed by seed: partitions, messages held back and delivered
-//! late, controllers and agents that crash and start again.
+//! Two controllers, two agents and a hostile network in simulated time, seed by seed: partitions, messages held back and
+//! delivered late, controllers and agents that crash and start again. Each agent has a session with each controller.
 //!
 //! `FAULTLINE_SEEDS=5000 cargo test --test fleet simulation` tries more of them; `FAULTLINE_SEED=N` one.
 
@@ -24,7 +24,7 @@ use crate::network::{greeting, no_gate};
 use crate::played_host::{PlayedHost, request};
 
 const AGENTS: [&str; 2] = ["agent-0", "agent-1"];
-const CONTROLLER: &str = "controller";
+const CONTROLLERS: [&str; 2] = ["controller-0", "controller-1"];
 const PORT: u16 = 7443;
 const LATENCY: Duration = Duration::from_millis(150);
 const UNDO_TAKES: Duration = Duration::from_millis(300);
@@ -50,34 +50,36 @@ impl Clock for SimulatedClock {
     }
 }
 
-struct SimulatedDial;
+struct SimulatedDial(&'static str);
 
 impl Dial for SimulatedDial {
     fn dial(&self) -> Answer<Result<Box<dyn Stream>, Trouble>> {
-        Box::pin(async {
-            let connecting = tokio::time::timeout(Duration::from_secs(3), TcpStream::connect((CONTROLLER, PORT))).await;
+        let controller = self.0;
+        Box::pin(async move {
+            let connecting = tokio::time::timeout(Duration::from_secs(3), TcpStream::connect((controller, PORT))).await;
             match connecting {
                 Ok(Ok(stream)) => Ok(Box::new(stream) as Box<dyn Stream>),
-                Ok(Err(error)) => Err(Trouble::of(CONTROLLER, &error)),
-                Err(_) => Err(Trouble::unreachable(CONTROLLER, "no answer")),
+                Ok(Err(error)) => Err(Trouble::of(controller, &error)),
+                Err(_) => Err(Trouble::unreachable(controller, "no answer")),
             }
         })
     }
 
     fn peer(&self) -> String {
-        CONTROLLER.into()
+        self.0.into()
     }
 }
 
-/// The controller: serves, and asks its agents for faults again and again.
-async fn control(ledger: Arc<Mutex<Ledger>>, numbers: Arc<Mutex<u64>>, seed: u64) -> turmoil::Result {
-    let registry = Arc::new(Registry::default());
+/// A controller: serves, and asks its agents for faults again and again.
+async fn control(which: usize, ledger: Arc<Mutex<Ledger>>, numbers: Arc<Mutex<u64>>, seed: u64) -> turmoil::Result {
+    let registry = Arc::new(Registry::of(CONTROLLERS[which]));
     let listener = TcpListener::bind((IpAddr::from(Ipv4Addr::UNSPECIFIED), PORT)).await?;
     let swept = Arc::clone(&registry);
     tokio::spawn(async move { swept.sweep().await });
     for (number, name) in (0..).zip(AGENTS) {
         let agent = RemoteAgent::new(Arc::clone(&registry), name);
-        tokio::spawn(ask(agent, Arc::clone(&ledger), Arc::clone(&numbers), ChaCha8Rng::seed_from_u64(seed + number)));
+        let random = ChaCha8Rng::seed_from_u64(seed + number + 100 * which as u64);
+        tokio::spawn(ask(which, agent, Arc::clone(&ledger), Arc::clone(&numbers), random));
     }
     loop {
         let (stream, address) = listener.accept().await?;
@@ -88,12 +90,19 @@ async fn control(ledger: Arc<Mutex<Ledger>>, numbers: Arc<Mutex<u64>>, seed: u64
 }
 
 /// Injects, measures and undoes on one host for ever, and notes what it is told.
-async fn ask(agent: RemoteAgent, ledger: Arc<Mutex<Ledger>>, numbers: Arc<Mutex<u64>>, mut random: ChaCha8Rng) {
+async fn ask(
+    which: usize,
+    agent: RemoteAgent,
+    ledger: Arc<Mutex<Ledger>>,
+    numbers: Arc<Mutex<u64>>,
+    mut random: ChaCha8Rng,
+) {
     loop {
+        // Whose a fault is can be told from its number.
         let number = {
             let mut numbers = numbers.lock().unwrap();
-            *numbers += 1;
-            *numbers
+            *numbers += CONTROLLERS.len() as u64;
+            *numbers + which as u64
         };
         let wanted = request(number, Duration::from_secs(random.random_range(1..LASTS.as_secs())));
         let began = tokio::time::Instant::now();
@@ -139,10 +148,11 @@ struct World<'a> {
     simulation: turmoil::Sim<'a>,
     hosts: Vec<PlayedHost>,
     ledger: Arc<Mutex<Ledger>>,
-    links: [Link; 2],
-    /// Since when a host and its controller cannot speak with each other.
-    apart: [Option<Duration>; 2],
-    controller_down: bool,
+    /// By agent, then by controller.
+    links: [[Link; 2]; 2],
+    /// Since when a host and a controller cannot speak with each other.
+    apart: [[Option<Duration>; 2]; 2],
+    controller_down: [bool; 2],
     agent_down: [bool; 2],
     since: BTreeMap<(usize, String), Duration>,
 }
@@ -160,8 +170,10 @@ impl World<'_> {
         let mut simulation = builder.build();
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let numbers = Arc::new(Mutex::new(0));
-        let of_controller = Arc::clone(&ledger);
-        simulation.host(CONTROLLER, move || control(Arc::clone(&of_controller), Arc::clone(&numbers), seed));
+        for (which, name) in CONTROLLERS.into_iter().enumerate() {
+            let (ledger, numbers) = (Arc::clone(&ledger), Arc::clone(&numbers));
+            simulation.host(name, move || control(which, Arc::clone(&ledger), Arc::clone(&numbers), seed));
+        }
         let hosts: Vec<PlayedHost> = AGENTS.iter().map(|_| PlayedHost::default()).collect();
         for (number, name) in (0_u64..).zip(AGENTS) {
             let host = hosts[usize::try_from(number).unwrap()].clone();
@@ -176,7 +188,8 @@ impl World<'_> {
                     let began = turmoil::sim_elapsed().unwrap_or_default();
                     let options = AgentOptions {
                         host: Arc::new(host),
-                        dial: Arc::new(SimulatedDial),
+                        dials: CONTROLLERS.iter().map(|name| Arc::new(SimulatedDial(name)) as Arc<dyn Dial>).collect(),
+                        directory: None,
                         clock: SimulatedClock,
                         greeting: faultline_agent::session::Greeting {
                             process_began: u64::try_from(began.as_nanos())?,
@@ -196,9 +209,9 @@ impl World<'_> {
             simulation,
             hosts,
             ledger,
-            links: [Link::Up; 2],
-            apart: [None; 2],
-            controller_down: false,
+            links: [[Link::Up; 2]; 2],
+            apart: [[None; 2]; 2],
+            controller_down: [false; 2],
             agent_down: [false; 2],
             since: BTreeMap::new(),
         }
@@ -207,17 +220,19 @@ impl World<'_> {
     /// One misfortune, or the end of one.
     fn strike(&mut self, random: &mut ChaCha8Rng) {
         let which = random.random_range(0..AGENTS.len());
+        let controller = random.random_range(0..CONTROLLERS.len());
         match random.random_range(0..10) {
-            0..3 => self.link(which, Link::Cut),
-            3..5 => self.link(which, Link::Held),
-            5..8 => self.link(which, Link::Up),
+            0..3 => self.link(which, controller, Link::Cut),
+            3..5 => self.link(which, controller, Link::Held),
+            5..8 => self.link(which, controller, Link::Up),
             8 => {
-                if self.controller_down {
-                    self.simulation.bounce(CONTROLLER);
+                let down = &mut self.controller_down[controller];
+                if *down {
+                    self.simulation.bounce(CONTROLLERS[controller]);
                 } else {
-                    self.simulation.crash(CONTROLLER);
+                    self.simulation.crash(CONTROLLERS[controller]);
                 }
-                self.controller_down = !self.controller_down;
+                *down = !*down;
             }
             _ => {
                 if self.agent_down[which] {
@@ -232,28 +247,30 @@ impl World<'_> {
             }
         }
         let now = self.simulation.elapsed();
-        for (apart, link) in self.apart.iter_mut().zip(self.links) {
-            if self.controller_down || link != Link::Up {
-                apart.get_or_insert(now);
-            } else {
-                *apart = None;
+        for (apart, links) in self.apart.iter_mut().zip(self.links) {
+            for (controller, (apart, link)) in apart.iter_mut().zip(links).enumerate() {
+                if self.controller_down[controller] || link != Link::Up {
+                    apart.get_or_insert(now);
+                } else {
+                    *apart = None;
+                }
             }
         }
     }
 
-    fn link(&mut self, which: usize, link: Link) {
-        let name = AGENTS[which];
-        match self.links[which] {
-            Link::Cut => self.simulation.repair(CONTROLLER, name),
-            Link::Held => self.simulation.release(CONTROLLER, name),
+    fn link(&mut self, which: usize, controller: usize, link: Link) {
+        let (name, peer) = (AGENTS[which], CONTROLLERS[controller]);
+        match self.links[which][controller] {
+            Link::Cut => self.simulation.repair(peer, name),
+            Link::Held => self.simulation.release(peer, name),
             Link::Up => {}
         }
         match link {
-            Link::Cut => self.simulation.partition(CONTROLLER, name),
-            Link::Held => self.simulation.hold(CONTROLLER, name),
+            Link::Cut => self.simulation.partition(peer, name),
+            Link::Held => self.simulation.hold(peer, name),
             Link::Up => {}
         }
-        self.links[which] = link;
+        self.links[which][controller] = link;
     }
 
     /// What must be true at every moment.
@@ -271,7 +288,8 @@ impl World<'_> {
                 let since = *self.since.entry((index, fault.to_string())).or_insert(now);
                 let bound = since + LASTS + Duration::from_secs(3) + UNDO_TAKES + SLACK;
                 assert!(now <= bound, "seed {seed}, {now:?}: {fault} is on {name} after its end");
-                if let Some(apart) = self.apart[index] {
+                let whose = usize::try_from(fault.number()).unwrap() % CONTROLLERS.len();
+                if let Some(apart) = self.apart[index][whose] {
                     let bound = apart + LEASE + UNDO_TAKES + SLACK;
                     assert!(
                         now <= bound,
@@ -315,7 +333,7 @@ fn number(variable: &str) -> Option<u64> {
 fn nothing_stays_beyond_its_lease_and_nothing_is_called_gone_that_is_there() {
     let seeds = match number("FAULTLINE_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("FAULTLINE_SEEDS").unwrap_or(60),
+        None => 0..number("FAULTLINE_SEEDS").unwrap_or(40),
     };
     let (mut injected, mut answered, mut verified) = (0, 0, 0);
     for seed in seeds {

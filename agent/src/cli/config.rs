@@ -13,12 +13,32 @@ pub(super) const DEFAULT: &str = "/etc/faultline/agent.yaml";
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub(super) struct Config {
-    /// `--controller`
-    pub(super) controller: Option<String>,
+    /// `--controller`: one, or a list
+    pub(super) controller: Option<Controllers>,
     /// `--state`
     pub(super) state: Option<PathBuf>,
     /// `--labels`
     pub(super) labels: BTreeMap<String, String>,
+}
+
+/// The addresses of controllers: one text, in which commas may stand, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Controllers {
+    /// As on the command line.
+    Text(String),
+    /// One by one.
+    List(Vec<String>),
+}
+
+impl Controllers {
+    /// Each of them.
+    pub(super) fn all(self) -> Vec<String> {
+        match self {
+            Self::Text(text) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+            Self::List(list) => list,
+        }
+    }
 }
 
 /// Reads the file that was named, or the default one where there is one.
@@ -27,7 +47,7 @@ pub(super) fn load(named: Option<&Path>) -> Result<Config, Failure> {
     match fs::read_to_string(path) {
         Ok(text) => serde_saphyr::from_str(&text).map_err(|error| Failure {
             message: format!("{} cannot be understood: {error}", path.display()),
-            hint: Some("its keys are controller, state and labels (a mapping)".into()),
+            hint: Some("its keys are controller (an address or a list of them), state and labels (a mapping)".into()),
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => Ok(Config::default()),
         Err(error) => Err(Failure { message: format!("cannot read {}: {error}", path.display()), hint: None }),
@@ -44,7 +64,12 @@ mod tests {
         let path = scratch.path().join("agent.yaml");
         fs::write(&path, "controller: https://c:7443\nlabels: { role: db }\n").unwrap();
         let config = load(Some(&path)).unwrap();
-        assert_eq!((config.controller.as_deref(), config.labels["role"].as_str()), (Some("https://c:7443"), "db"));
+        let controllers = config.controller.unwrap().all();
+        assert_eq!((&controllers[..], config.labels["role"].as_str()), (&["https://c:7443".to_owned()][..], "db"));
+        for several in ["controller: [https://c:1, \"d:2\"]\n", "controller: \"https://c:1, d:2\"\n"] {
+            fs::write(&path, several).unwrap();
+            assert_eq!(load(Some(&path)).unwrap().controller.unwrap().all(), ["https://c:1", "d:2"]);
+        }
         fs::write(&path, "controler: x\n").unwrap();
         assert!(load(Some(&path)).unwrap_err().message.contains("controler"));
         assert!(load(Some(&scratch.path().join("none"))).is_err(), "a file that was named must be there");

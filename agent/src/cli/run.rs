@@ -10,8 +10,8 @@ use faultline_agent::identity::{ProcessIdentity, boot_id};
 use faultline_agent::node::Node;
 use faultline_agent::session::dial::TlsDial;
 use faultline_agent::session::{
-    Address, AgentOptions, Ended, Enrolled, Greeting, HostClock, NodeHost, Notifier, discover, enrolled,
-    run as run_agent,
+    Address, AgentOptions, Dial, Ended, Enrolled, Greeting, HostClock, KnownControllers, NodeHost, Notifier, discover,
+    enrolled, run as run_agent,
 };
 use faultline_agent::state::StateFolder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,9 +24,10 @@ const BLOCKING_THREADS: usize = 32;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The controller's port for agents [default: that of the controller at which this host was enrolled]
-    #[arg(long, value_name = "URL")]
-    controller: Option<String>,
+    /// The port for agents of each controller of the fleet: this host has a session with every one of them, and with
+    /// those of which they tell it [default: that of the controller at which this host was enrolled]
+    #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ',')]
+    controller: Vec<String>,
     /// Labels by which this host is chosen as a target
     #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_delimiter = ',', value_parser = labels::parse)]
     labels: Vec<(String, String)>,
@@ -54,11 +55,20 @@ pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode, Fai
         ),
     })?;
     let credentials = enrolled.credentials();
-    let controller = arguments.controller.or(config.controller);
-    let address: Address = controller
-        .unwrap_or_else(|| credentials.controller().address.clone())
-        .parse()
+    let given = Some(arguments.controller).filter(|given| !given.is_empty());
+    let given = given.or(config.controller.map(config::Controllers::all));
+    let addresses = given.unwrap_or_else(|| vec![credentials.controller().address.clone()]);
+    let addresses: Vec<Address> = addresses
+        .iter()
+        .map(|address| address.parse())
+        .collect::<Result<_, _>>()
         .map_err(|error: faultline_agent::session::AddressError| Failure::of(&error))?;
+    if addresses.is_empty() {
+        return Err(Failure {
+            message: "no controller is named".into(),
+            hint: Some("leave `controller` out, or name at least one".into()),
+        });
+    }
     let mut given: BTreeMap<String, String> = config.labels;
     given.extend(arguments.labels);
     let greeting = greeting(credentials.identity().name.as_str(), given)?;
@@ -70,9 +80,12 @@ pub(super) fn run(global: &Global, arguments: Arguments) -> Result<ExitCode, Fai
         .thread_keep_alive(Duration::from_secs(2))
         .build()
         .map_err(|error| Failure::of(&error))?;
+    let dial =
+        |address: Address| -> Arc<dyn Dial> { Arc::new(TlsDial::new(address.host, address.port, enrolled.clone())) };
     let options = AgentOptions {
         host: Arc::new(NodeHost::new(Arc::new(node))),
-        dial: Arc::new(TlsDial::new(address.host, address.port, enrolled.clone())),
+        dials: addresses.into_iter().map(dial).collect(),
+        directory: Some(Arc::new(KnownControllers::in_folder(&enrolled::folder(&state), enrolled.clone()))),
         clock: HostClock,
         greeting,
         seed,

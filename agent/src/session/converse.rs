@@ -8,14 +8,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::connection::{client, speak};
 use super::desk::{Alone, Desk};
 use super::dial::Stream;
-use super::greeting::{Greeting, json, told};
-use super::renew::renew;
+use super::greeting::{json, told};
 use super::serve::{Requests, serve};
+use super::sessions::Shared;
 use super::trouble::Trouble;
 use super::wire::agent_message::Message as Said;
 use super::wire::controller_message::Message as Heard;
 use super::wire::{AgentMessage, ControllerMessage, Goodbye, Heartbeat, Welcome};
-use super::{Clock, Closing, Notifier, Renewal, limits};
+use super::{Clock, Closing, limits};
 use crate::lease::BootTime;
 use crate::node::NodeStatus;
 
@@ -36,19 +36,21 @@ pub(super) enum End {
     Closed,
 }
 
-/// What a session needs of the agent.
+/// One address at which a controller is, and what is known of who is there.
 pub(super) struct Party<'a, C> {
-    pub(super) desk: &'a Arc<Desk<C>>,
-    pub(super) greeting: &'a Greeting,
+    pub(super) shared: &'a Shared<C>,
     pub(super) peer: &'a str,
     pub(super) closing: &'a mut Closing,
-    pub(super) notifier: &'a Notifier,
-    pub(super) renewal: Option<&'a Arc<dyn Renewal>>,
+    /// The controller that was there the last time, by its id.
+    pub(super) controller: &'a mut Option<Arc<str>>,
+    /// The generation of the certificate with which it was dialled.
+    pub(super) dialled_with: u64,
 }
 
 /// Holds one session over a fresh connection, until it is lost or this agent ends.
-pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, number: u64, stream: Box<dyn Stream>) -> End {
+pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, stream: Box<dyn Stream>) -> End {
     let peer = party.peer.to_owned();
+    let shared = party.shared;
     let lost = |trouble: Trouble| End::Lost { trouble, had_stood: false };
     let (connection, driver) = match speak(stream).await {
         Ok(spoken) => spoken,
@@ -60,13 +62,22 @@ pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, number: u64, st
             tracing::debug!(%error, "the connection to the controller ended");
         }
     }));
-    let alone = party.desk.take_alone();
-    let status = party.desk.status().await;
+    // Whoever was there the last time is there again, most likely; else it is told what another knows already.
+    let alone = party.controller.as_deref().map(|known| shared.desk.take_alone(known)).unwrap_or_default();
+    let status = shared.desk.status().await;
     let (say, said) = mpsc::channel(limits::REQUESTS * 2);
-    let hello = party.greeting.hello(number, party.desk.clock.now(), &status, &alone);
-    let mut session = Session { desk: Arc::clone(party.desk), say, told: status, alone, asked: None, stands: false };
+    let hello = shared.greeting.hello(shared.next_number(), shared.desk.clock.now(), &status, &alone);
+    let mut session = Session {
+        desk: Arc::clone(&shared.desk),
+        controller: party.controller.clone(),
+        say,
+        told: status,
+        alone,
+        asked: None,
+        stands: false,
+    };
     session.send(Said::Hello(hello));
-    let renewing = renew(connection.clone(), party.renewal.cloned());
+    let renewing = shared.renewing.renew(connection.clone(), party.dialled_with);
     let mut client = client(connection);
     let opened = tokio::time::timeout(limits::CONNECT, client.session(ReceiverStream::new(said))).await;
     let end = match opened {
@@ -77,13 +88,20 @@ pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, number: u64, st
             () = renewing => End::Renewed,
         },
     };
+    shared.standing.leave(&peer);
     // What it may not have heard is told again.
-    session.desk.give_back(std::mem::take(&mut session.alone));
+    let untold = std::mem::take(&mut session.alone);
+    if let Some(controller) = &session.controller {
+        shared.desk.give_back(controller, untold);
+    }
+    *party.controller = session.controller;
     end
 }
 
 struct Session<C> {
     desk: Arc<Desk<C>>,
+    /// The controller's id; before its welcome that of who was there the last time.
+    controller: Option<Arc<str>>,
     say: mpsc::Sender<AgentMessage>,
     /// The status that the controller knows.
     told: NodeStatus,
@@ -155,13 +173,23 @@ impl<C: Clock> Session<C> {
         answers: &mpsc::Sender<super::wire::Answer>,
     ) -> Option<End> {
         let peer = party.peer;
-        if message.alive_ns > 0 {
-            self.desk.alive(BootTime::from_nanoseconds(message.alive_ns));
+        if let Some(Heard::Welcome(welcome)) = &message.message {
+            self.welcome(welcome, party);
         }
-        match message.message {
-            Some(Heard::Welcome(welcome)) => self.welcome(&welcome, party),
-            Some(Heard::Acknowledgement(_)) => self.alone.clear(),
-            Some(Heard::Request(request)) if self.stands => {
+        // Nobody's word counts before he has said who he is.
+        let known = self.controller.clone().filter(|_| self.stands);
+        if let Some(controller) = known.as_deref().filter(|_| message.alive_ns > 0) {
+            self.desk.alive(controller, BootTime::from_nanoseconds(message.alive_ns));
+        }
+        match (message.message, known) {
+            (Some(Heard::Welcome(_)), _) => {}
+            (Some(Heard::Acknowledgement(acknowledgement)), known) => {
+                self.alone.clear();
+                if let (Some(others), Some(controller)) = (acknowledgement.others, known) {
+                    party.shared.heard_of(&controller, others);
+                }
+            }
+            (Some(Heard::Request(request)), Some(controller)) => {
                 let id = request.id;
                 match requests.admit(&request, self.desk.clock.now()) {
                     Ok(()) => {
@@ -169,7 +197,7 @@ impl<C: Clock> Session<C> {
                         let (desk, answers) = (Arc::clone(&self.desk), answers.clone());
                         tokio::spawn(async move {
                             // Done to its end also when nobody is left to hear of it.
-                            let answer = serve(desk, request).await;
+                            let answer = serve(desk, controller, request).await;
                             let _ = answers.send(answer).await;
                         });
                     }
@@ -179,16 +207,16 @@ impl<C: Clock> Session<C> {
                     }
                 }
             }
-            Some(Heard::Request(_)) => {
+            (Some(Heard::Request(_)), None) => {
                 return Some(self.lost(Trouble::unreachable(peer, "it asks before it has said welcome")));
             }
-            Some(Heard::Ending(ending)) => {
+            (Some(Heard::Ending(ending)), _) => {
                 let message = format!("the controller at {peer} ends the session: {}", ending.reason);
                 let hint = "see `faultline agents` there".to_owned();
                 return Some(self.lost(Trouble { message, hint, lasting: !ending.come_back }));
             }
             // Of a newer controller: it only needs to be understood by those that know it.
-            None => {}
+            (None, _) => {}
         }
         None
     }
@@ -200,13 +228,28 @@ impl<C: Clock> Session<C> {
         // Never so rarely that a lease runs out between two of them.
         let active = bound(welcome.heartbeat_active_ms, 1, limits::HEARTBEAT_ACTIVE);
         self.asked = Some((active, bound(welcome.heartbeat_idle_ms, 1, 4 * limits::HEARTBEAT_IDLE)));
-        self.alone.clear();
-        if !self.stands {
-            tracing::info!(peer = party.peer, program = welcome.program, "the session with the controller stands");
-            party.notifier.ready();
-            party.notifier.status(&format!("connected to {}", party.peer));
+        let id = if welcome.controller.is_empty() { party.peer } else { welcome.controller.as_str() };
+        if let Some(before) = self.controller.as_deref().filter(|before| *before != id) {
+            // It was greeted as another one, which has to hear it still.
+            self.desk.give_back(before, std::mem::take(&mut self.alone));
         }
+        self.alone.clear();
+        let controller: Arc<str> = id.into();
+        self.desk.meet(&controller);
+        if !self.stands {
+            let program = &welcome.program;
+            tracing::info!(peer = party.peer, controller = id, program, "the session with the controller stands");
+            party.shared.standing.enter(&controller, party.peer);
+        }
+        if let Some(others) = welcome.others.clone() {
+            party.shared.heard_of(&controller, others);
+        }
+        self.controller = Some(controller);
         self.stands = true;
+    }
+
+    fn take_alone(&self) -> Vec<Alone> {
+        self.controller.as_deref().map(|controller| self.desk.take_alone(controller)).unwrap_or_default()
     }
 
     fn interval(&self) -> Duration {
@@ -216,7 +259,7 @@ impl<C: Clock> Session<C> {
 
     fn has_news(&self) -> bool {
         self.stands
-            && (self.desk.has_alone()
+            && (self.controller.as_deref().is_some_and(|controller| self.desk.has_alone(controller))
                 || self.desk.count() != self.told.active.len()
                 || self.desk.must_stop() != self.told.must_stop)
     }
@@ -224,7 +267,7 @@ impl<C: Clock> Session<C> {
     async fn beat(&mut self) -> Instant {
         let status = self.desk.status().await;
         let changed = !same(&status, &self.told);
-        let alone = self.desk.take_alone();
+        let alone = self.take_alone();
         let beat = Heartbeat {
             clock_ns: self.desk.clock.now().nanoseconds(),
             status: changed.then(|| json(&status)),

@@ -1,4 +1,7 @@
-//! What is done on the host, whoever asks for it: the controller, the end of a fault, the end of the lease, a halt.
+//! What is done on the host, whoever asks for it: a controller, the end of a fault, the end of a lease, a halt.
+//!
+//! Several controllers may ask. Each fault lives by the word of the one that had it put in place; every one of them may
+//! undo any fault by its id, which is how one takes over a run of another, and hears of every fault that is undone alone.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +16,8 @@ use crate::node::{FaultRequest, Injected, MustStop, NodeStatus, NotInjected, Und
 
 /// So many undos are remembered, to answer with what was really done when the answer was lost on its way.
 const REMEMBERED: usize = 1_000;
+/// Of so many controllers it is remembered what they were not told yet.
+const CONTROLLERS: usize = 32;
 
 /// A fault that was undone without the controller's asking.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +47,8 @@ struct Held {
     undoing: BTreeSet<FaultId>,
     over: BTreeMap<FaultId, Undone>,
     order: VecDeque<FaultId>,
-    alone: Vec<Alone>,
+    /// What each controller that was met was not told yet.
+    untold: BTreeMap<String, Vec<Alone>>,
     closing: bool,
 }
 
@@ -55,16 +61,16 @@ impl<C: Clock> Desk<C> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The controller was alive at that moment of this host's clock.
-    pub(super) fn alive(&self, at: BootTime) {
+    /// A controller was alive at that moment of this host's clock.
+    pub(super) fn alive(&self, controller: &str, at: BootTime) {
         let now = self.clock.now();
-        self.held().leases.alive(at, now);
+        self.held().leases.alive(controller, at, now);
         // The next deadline is another one now.
         self.changed.notify_waiters();
     }
 
-    /// Puts a fault in place, unless the lease has run out or its undo was asked for before.
-    pub(super) async fn inject(&self, request: FaultRequest) -> Result<Injected, NotInjected> {
+    /// Puts a fault in place for a controller, unless its lease has run out or the fault's undo was asked for before.
+    pub(super) async fn inject(&self, controller: &str, request: FaultRequest) -> Result<Injected, NotInjected> {
         let (fault, lasts) = (request.id.clone(), request.lasts.duration());
         {
             let now = self.clock.now();
@@ -75,7 +81,7 @@ impl<C: Clock> Desk<C> {
                 Some("its undo was asked for already")
             } else if held.injecting.contains(&fault) {
                 Some("it is being put in place already")
-            } else if !held.leases.stands(now) {
+            } else if !held.leases.stands(controller, now) {
                 Some("the lease of the controller has run out")
             } else {
                 None
@@ -84,7 +90,7 @@ impl<C: Clock> Desk<C> {
                 return Err(NotInjected::nothing(format!("{}: {refusal}", request.fault.name())));
             }
             held.injecting.insert(fault.clone());
-            held.leases.begin(fault.clone());
+            held.leases.begin(fault.clone(), controller);
         }
         let _under_way = UnderWay { desk: self, fault: &fault };
         self.changed.notify_waiters();
@@ -179,10 +185,14 @@ impl<C: Clock> Desk<C> {
             } else {
                 tracing::error!(fault = %alone.fault, because = alone.because, "an undo did not succeed; it is tried again");
             }
-            // Of a fault that is tried again and again the last word is told.
-            held.alone.retain(|earlier| earlier.fault != alone.fault);
         }
-        held.alone.extend(all.iter().cloned());
+        for untold in held.untold.values_mut() {
+            // Of a fault that is tried again and again the last word is told.
+            untold.retain(|earlier| !all.iter().any(|alone| alone.fault == earlier.fault));
+            untold.extend(all.iter().cloned());
+            let too_many = untold.len().saturating_sub(REMEMBERED);
+            untold.drain(..too_many);
+        }
         drop(held);
         self.changed.notify_waiters();
         all
@@ -233,21 +243,33 @@ impl<C: Clock> Desk<C> {
         self.held().leases.faults().count()
     }
 
-    /// Whether something was undone alone that the controller was not told yet.
-    pub(super) fn has_alone(&self) -> bool {
-        !self.held().alone.is_empty()
-    }
-
-    /// What was undone alone and not told yet.
-    pub(super) fn take_alone(&self) -> Vec<Alone> {
-        std::mem::take(&mut self.held().alone)
-    }
-
-    /// Keeps for the next session what could not be told in this one.
-    pub(super) fn give_back(&self, alone: Vec<Alone>) {
+    /// From now on this controller is told what is undone alone.
+    pub(super) fn meet(&self, controller: &str) {
         let mut held = self.held();
-        let later = std::mem::replace(&mut held.alone, alone);
-        held.alone.extend(later);
+        if !held.untold.contains_key(controller) {
+            if held.untold.len() >= CONTROLLERS {
+                held.untold.pop_first();
+            }
+            held.untold.insert(controller.to_owned(), Vec::new());
+        }
+    }
+
+    /// Whether something was undone alone that this controller was not told yet.
+    pub(super) fn has_alone(&self, controller: &str) -> bool {
+        self.held().untold.get(controller).is_some_and(|untold| !untold.is_empty())
+    }
+
+    /// What was undone alone and not told to this controller yet.
+    pub(super) fn take_alone(&self, controller: &str) -> Vec<Alone> {
+        self.held().untold.get_mut(controller).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Keeps for the next session with this controller what could not be told in this one.
+    pub(super) fn give_back(&self, controller: &str, alone: Vec<Alone>) {
+        if let Some(untold) = self.held().untold.get_mut(controller) {
+            let later = std::mem::replace(untold, alone);
+            untold.extend(later);
+        }
     }
 
     pub(super) fn must_stop(&self) -> Option<MustStop> {

@@ -1,8 +1,11 @@
 //! How long the faults of this host may stay, as a state machine without a clock in it.
 //!
-//! The law: a fault is in place no later than min(its end, the last moment at which the controller was certainly alive
-//! plus [`LEASE`]). A lost connection alone undoes nothing, since a controller may restart within the lease. What is due
-//! is due until its undo was verified.
+//! The law: a fault is in place no later than min(its end, the last moment at which the controller that had it put in
+//! place was certainly alive, plus [`LEASE`]). No other controller's life keeps it there, and none's death removes it. A
+//! lost connection alone undoes nothing, since a controller may restart within the lease. What is due is due until its
+//! undo was verified.
+//!
+//! A controller is known here by the id that it keeps over restarts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,12 +19,14 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// The faults of this host, and how long each may stay.
 #[derive(Debug, Clone, Default)]
 pub struct Leases {
-    alive: Option<BootTime>,
+    alive: BTreeMap<String, BootTime>,
     faults: BTreeMap<FaultId, Held>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone)]
 struct Held {
+    /// The controller that had it put in place.
+    by: String,
     /// When it must be gone; not known while it is being put in place.
     end: Option<BootTime>,
     /// Before this its undo is not tried once more.
@@ -48,20 +53,32 @@ impl Because {
 }
 
 impl Leases {
-    /// The controller was alive at that moment, as it is now known. A moment in the future counts as now: no peer can
+    /// A controller was alive at that moment, as it is now known. A moment in the future counts as now: no peer can
     /// lengthen a lease beyond its length.
-    pub fn alive(&mut self, at: BootTime, now: BootTime) {
-        self.alive = self.alive.max(Some(at.min(now)));
+    pub fn alive(&mut self, controller: &str, at: BootTime, now: BootTime) {
+        let at = at.min(now);
+        match self.alive.get_mut(controller) {
+            Some(known) => *known = at.max(*known),
+            None => {
+                // One that was lost and has nothing here is not remembered.
+                let faults = &self.faults;
+                self.alive
+                    .retain(|known, alive| now < alive.after(LEASE) || faults.values().any(|held| held.by == *known));
+                self.alive.insert(controller.to_owned(), at);
+            }
+        }
     }
 
-    /// Whether the lease stands: the controller was heard of recently enough for a fault to be put in place.
-    pub fn stands(&self, now: BootTime) -> bool {
-        self.lost_at().is_some_and(|lost| now < lost)
+    /// Whether the lease of a controller stands: it was heard of recently enough for a fault to be put in place.
+    pub fn stands(&self, controller: &str, now: BootTime) -> bool {
+        self.lost_at(controller).is_some_and(|lost| now < lost)
     }
 
-    /// A fault is about to be put in place. From now on it is undone if the lease runs out.
-    pub fn begin(&mut self, fault: FaultId) {
-        self.faults.entry(fault).or_default();
+    /// A fault is about to be put in place for a controller. From now on it is undone if that one's lease runs out. The
+    /// first to ask for a fault has it: asking for one that another has lengthens nothing.
+    pub fn begin(&mut self, fault: FaultId, controller: &str) {
+        let by = || Held { by: controller.to_owned(), end: None, not_before: None };
+        self.faults.entry(fault).or_insert_with(by);
     }
 
     /// A fault is in place, and ends then. The first end counts: asking twice for a fault does not lengthen it.
@@ -85,9 +102,9 @@ impl Leases {
 
     /// The faults that must be undone now.
     pub fn due(&self, now: BootTime) -> Vec<(FaultId, Because)> {
-        let lost = !self.stands(now);
         let due = self.faults.iter().filter(|(_, held)| held.not_before.is_none_or(|moment| moment <= now));
         due.filter_map(|(fault, held)| {
+            let lost = !self.stands(&held.by, now);
             let ended = held.end.is_some_and(|end| end <= now);
             let because = if ended { Because::Ended } else { Because::LeaseLost };
             (ended || lost).then(|| (fault.clone(), because))
@@ -101,10 +118,10 @@ impl Leases {
         all.map(|(fault, _)| fault.clone()).collect()
     }
 
-    /// When next something is due, unless a word of the controller comes before.
+    /// When next something is due, unless a word of a controller comes before.
     pub fn next(&self) -> Option<BootTime> {
-        let lost = self.lost_at().unwrap_or(BootTime::MIN);
         let moment = |held: &Held| {
+            let lost = self.lost_at(&held.by).unwrap_or(BootTime::MIN);
             let bound = held.end.map_or(lost, |end| end.min(lost));
             held.not_before.map_or(bound, |not_before| bound.max(not_before))
         };
@@ -121,8 +138,8 @@ impl Leases {
         self.faults.is_empty()
     }
 
-    fn lost_at(&self) -> Option<BootTime> {
-        self.alive.map(|alive| alive.after(LEASE))
+    fn lost_at(&self, controller: &str) -> Option<BootTime> {
+        self.alive.get(controller).map(|alive| alive.after(LEASE))
     }
 }
 
@@ -143,23 +160,23 @@ mod tests {
     #[test]
     fn without_a_word_of_the_controller_everything_is_due() {
         let mut leases = Leases::default();
-        leases.begin(id(1));
-        assert!(!leases.stands(at(0)));
+        leases.begin(id(1), "a");
+        assert!(!leases.stands("a", at(0)));
         assert_eq!(leases.due(at(0)), [(id(1), Because::LeaseLost)]);
     }
 
     #[test]
     fn a_word_keeps_it_and_its_end_ends_it() {
         let mut leases = Leases::default();
-        leases.alive(at(1_000), at(1_000));
-        leases.begin(id(1));
+        leases.alive("a", at(1_000), at(1_000));
+        leases.begin(id(1), "a");
         leases.in_place(&id(1), at(100_000));
         assert_eq!(leases.next(), Some(at(16_000)));
         assert!(leases.due(at(15_999)).is_empty());
-        leases.alive(at(14_000), at(15_999));
+        leases.alive("a", at(14_000), at(15_999));
         assert!(leases.due(at(28_999)).is_empty());
         assert_eq!(leases.due(at(29_000)), [(id(1), Because::LeaseLost)]);
-        leases.alive(at(99_000), at(99_000));
+        leases.alive("a", at(99_000), at(99_000));
         assert_eq!(leases.next(), Some(at(100_000)));
         assert_eq!(leases.due(at(100_000)), [(id(1), Because::Ended)]);
         leases.not_undone(&id(1), at(100_000));
@@ -172,18 +189,41 @@ mod tests {
     #[test]
     fn an_old_word_and_one_from_the_future_lengthen_nothing() {
         let mut leases = Leases::default();
-        leases.alive(at(90_000), at(10_000));
-        leases.alive(at(5_000), at(10_000));
-        assert!(leases.stands(at(24_999)) && !leases.stands(at(25_000)));
+        leases.alive("a", at(90_000), at(10_000));
+        leases.alive("a", at(5_000), at(10_000));
+        assert!(leases.stands("a", at(24_999)) && !leases.stands("a", at(25_000)));
     }
+
+    #[test]
+    fn a_fault_lives_by_the_word_of_the_controller_that_has_it_and_of_no_other() {
+        let mut leases = Leases::default();
+        for controller in ["a", "b"] {
+            leases.alive(controller, at(0), at(0));
+        }
+        leases.begin(id(1), "a");
+        leases.begin(id(2), "b");
+        leases.begin(id(1), "b");
+        leases.alive("b", at(14_000), at(14_000));
+        assert_eq!(leases.due(at(15_000)), [(id(1), Because::LeaseLost)], "a is lost, and b goes on");
+        assert!(!leases.stands("a", at(15_000)) && leases.stands("b", at(15_000)));
+        leases.gone(&id(1));
+        assert_eq!(leases.next(), Some(at(29_000)));
+        leases.alive("c", at(20_000), at(20_000));
+        assert_eq!(leases.alive.keys().collect::<Vec<_>>(), ["b", "c"], "who is lost and has nothing is forgotten");
+        assert!(!leases.stands("d", at(20_000)), "nobody ever heard of it");
+    }
+
+    const CONTROLLERS: [&str; 2] = ["a", "b"];
 
     #[derive(Debug, Clone)]
     enum Happens {
-        /// A word of the controller that took so long to come.
+        /// A word of a controller that took so long to come.
         Word {
+            by: usize,
             late: u64,
         },
         Begin {
+            by: usize,
             fault: u64,
         },
         InPlace {
@@ -200,8 +240,8 @@ mod tests {
 
     fn happens() -> impl Strategy<Value = Happens> {
         prop_oneof![
-            (0..40_000u64).prop_map(|late| Happens::Word { late }),
-            (0..4u64).prop_map(|fault| Happens::Begin { fault }),
+            (0..2usize, 0..40_000u64).prop_map(|(by, late)| Happens::Word { by, late }),
+            (0..2usize, 0..4u64).prop_map(|(by, fault)| Happens::Begin { by, fault }),
             (0..4u64, 0..60_000u64).prop_map(|(fault, lasts)| Happens::InPlace { fault, lasts }),
             (0..4u64).prop_map(|fault| Happens::Undone { fault }),
             (0..30_000u64).prop_map(|milliseconds| Happens::Pass { milliseconds }),
@@ -214,25 +254,26 @@ mod tests {
         #[test]
         fn no_fault_outlives_its_end_or_its_lease(steps in prop::collection::vec(happens(), 1..80)) {
             let mut leases = Leases::default();
-            let mut model: BTreeMap<u64, Option<u64>> = BTreeMap::new();
-            let mut last_word: Option<u64> = None;
+            // Of each fault whose it is, and its end.
+            let mut model: BTreeMap<u64, (usize, Option<u64>)> = BTreeMap::new();
+            let mut last_word: [Option<u64>; 2] = [None; 2];
             let mut now = 100_000;
             for step in steps {
                 let mut until = now;
                 match step {
-                    Happens::Word { late } => {
-                        leases.alive(at(now - late), at(now));
-                        last_word = last_word.max(Some(now - late));
+                    Happens::Word { by, late } => {
+                        leases.alive(CONTROLLERS[by], at(now - late), at(now));
+                        last_word[by] = last_word[by].max(Some(now - late));
                     }
-                    Happens::Begin { fault } => {
-                        if leases.stands(at(now)) {
-                            leases.begin(id(fault));
-                            model.entry(fault).or_default();
+                    Happens::Begin { by, fault } => {
+                        if leases.stands(CONTROLLERS[by], at(now)) {
+                            leases.begin(id(fault), CONTROLLERS[by]);
+                            model.entry(fault).or_insert((by, None));
                         }
                     }
                     Happens::InPlace { fault, lasts } => {
                         leases.in_place(&id(fault), at(now + lasts));
-                        model.entry(fault).and_modify(|end| *end = Some(end.unwrap_or(u64::MAX).min(now + lasts)));
+                        model.entry(fault).and_modify(|(_, end)| *end = Some(end.unwrap_or(u64::MAX).min(now + lasts)));
                         if !leases.faults().any(|held| *held == id(fault)) { model.remove(&fault); }
                     }
                     Happens::Undone { fault } => { leases.gone(&id(fault)); model.remove(&fault); }
@@ -243,15 +284,15 @@ mod tests {
                     let due = leases.due(at(now));
                     prop_assert!(!due.is_empty(), "woken for nothing at {now}");
                     for (fault, _) in due {
-                        let end = model.remove(&fault.number()).unwrap();
-                        let bound = end.unwrap_or(u64::MAX).min(last_word.map_or(0, |word| word + 15_000));
+                        let (by, end) = model.remove(&fault.number()).unwrap();
+                        let bound = end.unwrap_or(u64::MAX).min(last_word[by].map_or(0, |word| word + 15_000));
                         prop_assert!(now >= bound, "undone at {now}, could stay until {bound}");
                         leases.gone(&fault);
                     }
                 }
                 now = until;
-                for end in model.values() {
-                    let bound = end.unwrap_or(u64::MAX).min(last_word.map_or(0, |word| word + 15_000));
+                for (by, end) in model.values() {
+                    let bound = end.unwrap_or(u64::MAX).min(last_word[*by].map_or(0, |word| word + 15_000));
                     prop_assert!(now < bound, "in place at {now}, beyond {bound}");
                 }
             }

@@ -1,7 +1,10 @@
-//! The agent's end of the wire: it dials the controller, holds one session, and goes on undoing alone when cut off.
+//! The agent's end of the wire: it dials each controller of its fleet, holds one session with each, and goes on undoing
+//! alone when cut off.
 //!
 //! Invariants:
-//! - no fault of a session is in place beyond min(its end, the last word of the controller + lease), see [`lease`];
+//! - no fault is in place beyond min(its end, the last word of the controller that asked for it + lease), see [`lease`];
+//!   losing another controller changes nothing of it, and any controller may undo it;
+//! - a halt is the host's: whoever orders it, everything is undone, whoever asked for that;
 //! - no step comes over the wire; what is asked for is planned by the host itself;
 //! - an undo is never refused, and answered only when no injection of the same id is under way any more.
 
@@ -18,31 +21,34 @@ pub mod enrolled;
 mod greeting;
 mod host;
 mod keep;
+mod known;
 pub mod lease;
 pub mod limits;
 mod notify;
 mod renew;
 mod serve;
+mod sessions;
+mod standing;
 mod trouble;
 pub mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
 
 pub use address::{Address, AddressError};
 pub use clock::{Clock, HostClock};
 pub use connection::{Connection, client, speak};
-use converse::{End, Party, converse};
 use desk::Desk;
 pub use dial::Dial;
 pub use enrol::{Enrolment, enrol};
 pub use enrolled::{Enrolled, Renewal};
 pub use greeting::Greeting;
 pub use host::{Answer, BY_THE_CONTROLLER, Host, NodeHost};
+pub use known::KnownControllers;
 pub use notify::Notifier;
+pub use sessions::Directory;
+use sessions::{Shared, hold_all};
 pub use trouble::Trouble;
 
 use crate::node::NodeStatus;
@@ -51,8 +57,10 @@ use crate::node::NodeStatus;
 pub struct AgentOptions<C> {
     /// What it acts on.
     pub host: Arc<dyn Host>,
-    /// How it reaches the controller.
-    pub dial: Arc<dyn Dial>,
+    /// How it reaches each controller that it was told of at its start. It has a session with every one of them.
+    pub dials: Vec<Arc<dyn Dial>>,
+    /// What it does with addresses of further controllers; nothing if only those above are to be dialled.
+    pub directory: Option<Arc<dyn Directory>>,
     /// The clock of its leases.
     pub clock: C,
     /// What it says of itself.
@@ -85,11 +93,11 @@ pub struct Ended {
 /// Is the agent of a host until `stop` is set to a reason, or the guard is lost. Everything is undone when this returns,
 /// but for what is stuck. To be called inside a runtime of tokio, of one thread or of many.
 pub async fn run<C: Clock>(options: AgentOptions<C>, stop: watch::Receiver<Option<String>>) -> Ended {
-    let AgentOptions { host, dial, clock, greeting, seed, notifier, renewal } = options;
+    let AgentOptions { host, dials, directory, clock, greeting, seed, notifier, renewal } = options;
     let desk = Arc::new(Desk::new(host, clock));
     let (close, closed) = watch::channel(None);
-    let ways = Ways { dial: dial.as_ref(), greeting: &greeting, seed, notifier: &notifier, renewal: renewal.as_ref() };
-    let connecting = connect(&desk, ways, Closing(closed));
+    let (shared, heard) = Shared::new(Arc::clone(&desk), greeting, seed, notifier.clone(), renewal);
+    let connecting = hold_all(shared, dials, directory, heard, Closing(closed));
     let keeping = keep::keep(Arc::clone(&desk));
     let watchdog = notifier.watchdog();
     let ending = async {
@@ -102,7 +110,7 @@ pub async fn run<C: Clock>(options: AgentOptions<C>, stop: watch::Receiver<Optio
         notifier.stopping(&reason);
         desk.close();
         desk.undo_all(&format!("the agent ends: {reason}")).await;
-        // The session says goodbye once everything is undone.
+        // Each session says goodbye once everything is undone.
         let _ = close.send(Some(reason.clone()));
         (reason, guard_lost)
     };
@@ -110,60 +118,7 @@ pub async fn run<C: Clock>(options: AgentOptions<C>, stop: watch::Receiver<Optio
     Ended { reason, guard_lost, status: desk.status().await }
 }
 
-/// How sessions are made.
-struct Ways<'a> {
-    dial: &'a dyn Dial,
-    greeting: &'a Greeting,
-    seed: u64,
-    notifier: &'a Notifier,
-    renewal: Option<&'a Arc<dyn Renewal>>,
-}
-
-/// Holds sessions one after the other until the agent ends.
-async fn connect<C: Clock>(desk: &Arc<Desk<C>>, ways: Ways<'_>, mut closing: Closing) {
-    let Ways { dial, greeting, seed, notifier, renewal } = ways;
-    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-    let mut failures = 0;
-    let peer = dial.peer();
-    let mut told = None;
-    for number in 0_u64.. {
-        let dialled = tokio::select! {
-            dialled = dial.dial() => dialled,
-            _ = closing.wait() => return,
-        };
-        let end = match dialled {
-            Err(trouble) => End::Lost { trouble, had_stood: false },
-            Ok(stream) => {
-                let mut party = Party { desk, greeting, peer: &peer, closing: &mut closing, notifier, renewal };
-                converse(&mut party, number, stream).await
-            }
-        };
-        let (trouble, had_stood) = match end {
-            End::Lost { trouble, had_stood } => (trouble, had_stood),
-            // Dialled again at once, with the new certificate.
-            End::Renewed => continue,
-            End::Closed => return,
-        };
-        failures = if had_stood { 1 } else { failures + 1 };
-        if trouble.lasting {
-            // Nothing changes by asking often; a person is needed.
-            failures = failures.max(7);
-        }
-        // Said once, and again when it is another trouble.
-        if told.as_ref() != Some(&trouble) || had_stood {
-            tracing::warn!(hint = trouble.hint, "{trouble}");
-            notifier.status(&trouble.message);
-            told = Some(trouble);
-        }
-        let pause = backoff::wait(failures, random.random_range(0.0..1.0), !desk.is_idle());
-        tokio::select! {
-            () = tokio::time::sleep(pause.max(Duration::from_millis(10))) => {}
-            _ = closing.wait() => return,
-        }
-    }
-}
-
-/// Tells when the agent is to end, and why.
+/// Tells when the agent, or one of its sessions, is to end, and why.
 #[derive(Debug)]
 struct Closing(watch::Receiver<Option<String>>);
 

@@ -38,22 +38,22 @@ impl Requests {
     }
 }
 
-/// Carries a request out.
-pub(super) async fn serve<C: Clock>(desk: Arc<Desk<C>>, request: Request) -> Answer {
+/// Carries a request of a controller out.
+pub(super) async fn serve<C: Clock>(desk: Arc<Desk<C>>, controller: Arc<str>, request: Request) -> Answer {
     let outcome = match request.kind {
         None => Err("this agent does not know this request; is it older than the controller?".into()),
-        Some(kind) => carry_out(&desk, kind).await,
+        Some(kind) => carry_out(&desk, &controller, kind).await,
     };
     Answer { id: request.id, outcome: Some(outcome.unwrap_or_else(Outcome::Refused)) }
 }
 
-async fn carry_out<C: Clock>(desk: &Arc<Desk<C>>, kind: Kind) -> Result<Outcome, String> {
+async fn carry_out<C: Clock>(desk: &Arc<Desk<C>>, controller: &str, kind: Kind) -> Result<Outcome, String> {
     Ok(match kind {
         Kind::Plan(ask) => match desk.host.plan(read(&ask.fault)?).await {
             Ok(planned) => Outcome::Planned(json(&planned)),
             Err(why) => Outcome::NotPlanned(json(&why)),
         },
-        Kind::Inject(ask) => match desk.inject(read(&ask.fault)?).await {
+        Kind::Inject(ask) => match desk.inject(controller, read(&ask.fault)?).await {
             Ok(injected) => Outcome::Injected(json(&injected)),
             Err(why) => Outcome::NotInjected(json(&why)),
         },

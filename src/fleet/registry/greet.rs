@@ -64,12 +64,15 @@ impl Registry {
         self.tell(event);
         self.alone(&host, hello.undone_alone);
         self.joined.send_modify(|count| *count += 1);
+        let others = self.others_for(&line);
         let milliseconds = |span: std::time::Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
         let welcome = Welcome {
             protocol: PROTOCOL,
             program: env!("CARGO_PKG_VERSION").into(),
             heartbeat_active_ms: milliseconds(HEARTBEAT_ACTIVE),
             heartbeat_idle_ms: milliseconds(HEARTBEAT_IDLE),
+            controller: self.controller.clone(),
+            others,
         };
         Ok(Greeted { line, outgoing, welcome })
     }

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(crate) struct Line {
     // Boxed, so that the room kept for messages of an idle agent is small.
     outgoing: mpsc::Sender<Box<ControllerMessage>>,
     state: Mutex<State>,
+    /// Which list of the other controllers the agent was told last.
+    pub(super) others_told: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -51,7 +54,7 @@ impl Line {
         // Two more than can be asked: the welcome and the ending.
         let (outgoing, out) = mpsc::channel(limits::REQUESTS + 2);
         let state = State { clock: (clock_ns, Instant::now()), next: 1, waiting: HashMap::new(), ended: false };
-        (Self { number, outgoing, state: Mutex::new(state) }, out)
+        (Self { number, outgoing, state: Mutex::new(state), others_told: AtomicU64::new(0) }, out)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,7 +1,7 @@
 //! Who is connected: every host that has dialled, with its labels and status, and the line to it.
 //!
 //! Invariants:
-//! - one live line a name; a second takes its place only if it is newer, and the first is told why it ends;
+//! - one live line a name, at this controller; a second takes its place only if it is newer, and the first is told why it ends;
 //! - who a host is comes from its certificate; a host that claims another name is refused;
 //! - this room keeps nothing on disk and knows no store: who wants to, subscribes to its events.
 
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use faultline_agent::node::{NodeStatus, Undone};
 use faultline_agent::session::limits::SILENCE;
-use faultline_agent::session::wire::{Goodbye, Heartbeat, UndoneAlone};
+use faultline_agent::session::wire::{Goodbye, Heartbeat, Others, UndoneAlone};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
@@ -40,6 +40,10 @@ pub struct Registry {
     joined: watch::Sender<u64>,
     halted: watch::Sender<Option<String>>,
     lines: AtomicU64,
+    /// This controller's id, by which agents tell it from others.
+    controller: String,
+    /// The other controllers, as its agents are told, and how many lists there were before this one.
+    others: Mutex<(u64, Vec<String>)>,
 }
 
 #[derive(Debug)]
@@ -65,11 +69,33 @@ impl Default for Registry {
             joined: watch::Sender::new(0),
             halted: watch::Sender::new(None),
             lines: AtomicU64::new(1),
+            controller: String::new(),
+            others: Mutex::default(),
         }
     }
 }
 
 impl Registry {
+    /// That of a controller with an id, which is the same after a restart: the leases of faults on its hosts are its.
+    pub fn of(controller: impl Into<String>) -> Self {
+        Self { controller: controller.into(), ..Self::default() }
+    }
+
+    /// The ports for agents of the other controllers are these from now on; all agents are told within a heartbeat.
+    pub fn set_others(&self, agents: Vec<String>) {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if others.1 != agents {
+            *others = (others.0 + 1, agents);
+        }
+    }
+
+    /// The other controllers, if the agent at the end of this line was told another list last; from now on it knows.
+    pub(crate) fn others_for(&self, line: &Line) -> Option<Others> {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = line.others_told.swap(others.0, Ordering::Relaxed);
+        (told != others.0).then(|| Others { agents: others.1.clone() })
+    }
+
     fn hosts(&self) -> MutexGuard<'_, BTreeMap<String, Host>> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -85,7 +85,11 @@ impl Conversation {
                 // Exactly what it said, and not a moment more: this lengthens its leases.
                 let alive_ns = beat.clock_ns;
                 self.registry.beat(&name, &line, beat);
-                Some(Ok(ControllerMessage { alive_ns, message: Some(Said::Acknowledgement(Acknowledgement {})) }))
+                let others = self.registry.others_for(&line);
+                Some(Ok(ControllerMessage {
+                    alive_ns,
+                    message: Some(Said::Acknowledgement(Acknowledgement { others })),
+                }))
             }
             (line, Heard::Answer(answer)) => {
                 self.registry.hear(&name, &line, None);
