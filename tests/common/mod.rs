@@ -1,7 +1,17 @@
 //! What the end-to-end tests share: running the real program in a state folder of the test's own, and the proof that
 //! nothing is left behind.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "each test binary uses its own part; a test that cannot go on fails, and says what it skipped"
+)]
+
+pub mod fleet;
+pub mod machine;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -160,6 +170,13 @@ impl Ran {
     pub fn undone_and_verified(&self) -> usize {
         self.entries.iter().filter(|entry| matches!(entry.event, Event::Undone { verified: true, .. })).count()
     }
+}
+
+/// Whether a program is installed.
+pub fn has(program: &str) -> bool {
+    ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/sbin", "/bin"]
+        .iter()
+        .any(|place| Path::new(place).join(program).exists())
 }
 
 pub fn is_root() -> bool {
