@@ -137,7 +137,7 @@ impl Fixture {
                 let Some(kind) = request.kind else { continue };
                 let (word, outcome) = answer(kind, refuses);
                 asked.lock().unwrap().push(format!("{name}: {word}"));
-                greeted.line.answered(Answer { id: request.id, outcome: Some(outcome) });
+                greeted.line.answered(Answer { id: request.id, outcome: Some(outcome), news: None });
             }
         });
     }

@@ -12,6 +12,7 @@ use super::greeting::{json, told};
 use super::serve::{Requests, serve};
 use super::sessions::Shared;
 use super::trouble::Trouble;
+use super::unheard::Unheard;
 use super::wire::agent_message::Message as Said;
 use super::wire::controller_message::Message as Heard;
 use super::wire::{AgentMessage, ControllerMessage, Goodbye, Heartbeat, Welcome};
@@ -72,7 +73,7 @@ pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, stream: Box<dyn
         controller: party.controller.clone(),
         say,
         told: status,
-        alone,
+        alone: Unheard::of_greeting(alone),
         asked: None,
         stands: false,
     };
@@ -90,7 +91,7 @@ pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, stream: Box<dyn
     };
     shared.standing.leave(&peer);
     // What it may not have heard is told again.
-    let untold = std::mem::take(&mut session.alone);
+    let untold = session.alone.take();
     if let Some(controller) = &session.controller {
         shared.desk.give_back(controller, untold);
     }
@@ -105,8 +106,7 @@ struct Session<C> {
     say: mpsc::Sender<AgentMessage>,
     /// The status that the controller knows.
     told: NodeStatus,
-    /// What was undone alone and told, but not known to have been heard.
-    alone: Vec<Alone>,
+    alone: Unheard,
     /// The heartbeats that the controller wants, active and idle.
     asked: Option<(Duration, Duration)>,
     stands: bool,
@@ -138,12 +138,13 @@ impl<C: Clock> Session<C> {
                 },
                 answer = answered.recv() => {
                     requests.open = requests.open.saturating_sub(1);
-                    if let Some(answer) = answer {
-                        self.send(Said::Answer(answer));
+                    let Some(mut answer) = answer else { continue };
+                    if self.has_news() {
+                        // One message for both: of ten thousand hosts that are asked at once, half as many.
+                        answer.news = Some(self.news(self.alone.next()).await);
+                        (last_said, news) = (Instant::now(), None);
                     }
-                    if news.is_none() && self.has_news() {
-                        news = Some(Instant::now() + NEWS);
-                    }
+                    self.send(Said::Answer(answer));
                 }
                 () = changed => {
                     if news.is_none() && self.has_news() {
@@ -151,8 +152,8 @@ impl<C: Clock> Session<C> {
                     }
                 }
                 () = tokio::time::sleep_until(next) => {
-                    last_said = self.beat().await;
-                    news = None;
+                    self.beat().await;
+                    (last_said, news) = (Instant::now(), None);
                 }
                 () = tokio::time::sleep_until(deadline) => {
                     return self.lost(Trouble::unreachable(party.peer, "it does not answer any more"));
@@ -184,7 +185,7 @@ impl<C: Clock> Session<C> {
         match (message.message, known) {
             (Some(Heard::Welcome(_)), _) => {}
             (Some(Heard::Acknowledgement(acknowledgement)), known) => {
-                self.alone.clear();
+                self.alone.acknowledged();
                 if let (Some(others), Some(controller)) = (acknowledgement.others, known) {
                     party.shared.heard_of(&controller, others);
                 }
@@ -203,7 +204,7 @@ impl<C: Clock> Session<C> {
                     }
                     Err(why) => {
                         let outcome = Some(super::wire::answer::Outcome::Refused(why));
-                        self.send(Said::Answer(super::wire::Answer { id, outcome }));
+                        self.send(Said::Answer(super::wire::Answer { id, outcome, news: None }));
                     }
                 }
             }
@@ -231,9 +232,9 @@ impl<C: Clock> Session<C> {
         let id = if welcome.controller.is_empty() { party.peer } else { welcome.controller.as_str() };
         if let Some(before) = self.controller.as_deref().filter(|before| *before != id) {
             // It was greeted as another one, which has to hear it still.
-            self.desk.give_back(before, std::mem::take(&mut self.alone));
+            self.desk.give_back(before, self.alone.take());
         }
-        self.alone.clear();
+        self.alone.welcomed();
         let controller: Arc<str> = id.into();
         self.desk.meet(&controller);
         if !self.stands {
@@ -264,19 +265,25 @@ impl<C: Clock> Session<C> {
                 || self.desk.must_stop() != self.told.must_stop)
     }
 
-    async fn beat(&mut self) -> Instant {
+    async fn beat(&mut self) {
+        let number = self.alone.said();
+        let beat = self.news(number).await;
+        self.send(Said::Heartbeat(beat));
+    }
+
+    /// What the controller does not know yet, heard for certain once it acknowledges the heartbeat of that number.
+    async fn news(&mut self, number: u64) -> Heartbeat {
         let status = self.desk.status().await;
         let changed = !same(&status, &self.told);
         let alone = self.take_alone();
-        let beat = Heartbeat {
+        let news = Heartbeat {
             clock_ns: self.desk.clock.now().nanoseconds(),
             status: changed.then(|| json(&status)),
             undone_alone: alone.iter().map(told).collect(),
         };
         self.told = status;
-        self.alone.extend(alone);
-        self.send(Said::Heartbeat(beat));
-        Instant::now()
+        self.alone.told(number, alone);
+        news
     }
 
     async fn goodbye(&mut self, reason: &str) {

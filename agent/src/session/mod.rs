@@ -30,6 +30,7 @@ mod serve;
 mod sessions;
 mod standing;
 mod trouble;
+mod unheard;
 pub mod wire;
 
 use std::sync::Arc;

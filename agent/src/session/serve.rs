@@ -44,7 +44,7 @@ pub(super) async fn serve<C: Clock>(desk: Arc<Desk<C>>, controller: Arc<str>, re
         None => Err("this agent does not know this request; is it older than the controller?".into()),
         Some(kind) => carry_out(&desk, &controller, kind).await,
     };
-    Answer { id: request.id, outcome: Some(outcome.unwrap_or_else(Outcome::Refused)) }
+    Answer { id: request.id, outcome: Some(outcome.unwrap_or_else(Outcome::Refused)), news: None }
 }
 
 async fn carry_out<C: Clock>(desk: &Arc<Desk<C>>, controller: &str, kind: Kind) -> Result<Outcome, String> {

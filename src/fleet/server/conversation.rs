@@ -91,8 +91,11 @@ impl Conversation {
                     message: Some(Said::Acknowledgement(Acknowledgement { others })),
                 }))
             }
-            (line, Heard::Answer(answer)) => {
-                self.registry.hear(&name, &line, None);
+            (line, Heard::Answer(mut answer)) => {
+                match answer.news.take() {
+                    Some(news) => self.registry.beat(&name, &line, news),
+                    None => _ = self.registry.hear(&name, &line, None),
+                }
                 line.answered(answer);
                 None
             }
