@@ -4,7 +4,7 @@
 //! - What cannot be planned does not run: the slot is missed, with the reason.
 //! - A leader that stands still loses its lease; its claims are refused by the slot's own key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,9 +44,14 @@ pub(super) async fn fire(
 ) {
     let mut lead: Option<(i64, Instant)> = None;
     let mut delivering: Option<Delivering> = None;
-    let mut read: BTreeMap<(String, i64), Option<Arc<Scheduled>>> = BTreeMap::new();
+    let mut read = Read::default();
     loop {
+        let before = lead.map(|(epoch, _)| epoch);
         lead = hold(&controller, lead).await;
+        if lead.map(|(epoch, _)| epoch) != before {
+            // Who led meanwhile may have decided what is waited for here.
+            read.waiting.clear();
+        }
         match (&lead, &delivering) {
             (Some(_), None) => delivering = Some(Delivering::begin(&notifier)),
             (None, Some(_)) => delivering = None,
@@ -112,19 +117,29 @@ async fn hold(controller: &Controller, lead: Option<(i64, Instant)>) -> Option<(
     }
 }
 
-async fn round(
-    controller: &Controller,
-    telling: &Telling,
-    read: &mut BTreeMap<(String, i64), Option<Arc<Scheduled>>>,
-) -> Result<(), ControllerError> {
+/// What is known of the schedules since they were read.
+#[derive(Default)]
+struct Read {
+    /// By name and version; nothing of one that is not understood.
+    schedules: BTreeMap<(String, i64), Option<Arc<Scheduled>>>,
+    /// When a rule is to be asked again, as of the last change of its schedule.
+    waiting: BTreeMap<String, (Timestamp, Timestamp)>,
+}
+
+async fn round(controller: &Controller, telling: &Telling, read: &mut Read) -> Result<(), ControllerError> {
     let definitions = controller.store().definitions(DefinitionKind::Schedule).await?;
-    read.retain(|(name, version), _| {
+    let Read { schedules, waiting } = read;
+    schedules.retain(|(name, version), _| {
         definitions.iter().any(|definition| definition.name == *name && definition.version == *version)
     });
+    let rules: BTreeSet<&str> =
+        schedules.values().flatten().flat_map(|schedule| &schedule.rules).map(|rule| rule.id.as_str()).collect();
+    waiting.retain(|rule, _| rules.contains(rule.as_str()));
+    let now = controller.now().await?;
     let halted = controller.store().halted().await?.is_some();
     for definition in definitions {
         let key = (definition.name.clone(), definition.version);
-        let scheduled = read.entry(key).or_insert_with(|| match Scheduled::read(&definition.document) {
+        let scheduled = schedules.entry(key).or_insert_with(|| match Scheduled::read(&definition.document) {
             Ok(scheduled) => Some(Arc::new(scheduled)),
             Err(error) => {
                 tracing::error!(schedule = definition.name, %error, "a schedule is not understood and does not fire");
@@ -133,9 +148,16 @@ async fn round(
         });
         let Some(scheduled) = scheduled.clone() else { continue };
         for rule in &scheduled.rules {
+            if waiting.get(&rule.id).is_some_and(|(changed, until)| *changed == definition.changed_at && now < *until) {
+                continue;
+            }
             let due = Due { controller, telling, definition: &definition, scheduled: &scheduled, rule, halted };
-            if let Err(error) = due.settle().await {
-                tracing::warn!(schedule = definition.name, rule = rule.id, %error, "it could not be decided");
+            match due.settle().await {
+                Ok(Some(until)) => _ = waiting.insert(rule.id.clone(), (definition.changed_at, until)),
+                Ok(None) => _ = waiting.remove(&rule.id),
+                Err(error) => {
+                    tracing::warn!(schedule = definition.name, rule = rule.id, %error, "it could not be decided");
+                }
             }
         }
     }
@@ -153,12 +175,13 @@ struct Due<'a> {
 }
 
 impl Due<'_> {
-    async fn settle(&self) -> Result<(), ControllerError> {
+    /// Until when it waits then, if that is for the time alone.
+    async fn settle(&self) -> Result<Option<Timestamp>, ControllerError> {
         for _ in 0..AT_ONCE {
             let (state, running) = self.state().await?;
             let now = self.controller.now().await?;
             match decide(self.rule, &state, now) {
-                Decision::Wait { .. } => return Ok(()),
+                Decision::Wait { until } => return Ok(Some(until)),
                 Decision::Missed { first, last, count } => {
                     let because = format!("{count} slots since {} were missed", first.start);
                     self.missed(last.start, &because).await?;
@@ -172,22 +195,24 @@ impl Due<'_> {
                             let _ = self.controller.store().cancel(&run.id, &because, now).await;
                         }
                     }
-                    return Ok(());
+                    return Ok(None);
                 }
                 Decision::Fire { slot, .. } => self.fire(slot.start).await?,
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Where the rule stands, from what the store knows.
     async fn state(&self) -> Result<(State, Vec<Run>), ControllerError> {
         let store = self.controller.store();
-        let slots = store.slots(&self.rule.id, None, FAR_BACK).await?;
+        // Only what is by chance asks when the last run was.
+        let far = if self.rule.group.is_some() { FAR_BACK } else { 1 };
+        let slots = store.slots(&self.rule.id, None, far).await?;
         let fired = slots.iter().find(|slot| slot.outcome == SlotOutcome::Fired);
         let last_run = match fired {
             Some(slot) => LastRun::At(slot.recorded_at),
-            None if slots.len() < FAR_BACK as usize => LastRun::Never,
+            None if slots.len() < far as usize => LastRun::Never,
             None => LastRun::Unknown,
         };
         let states = vec![
