@@ -21,6 +21,10 @@ const VERSION: u32 = 1;
 pub(super) struct Authorities {
     version: u32,
     names: Vec<String>,
+    /// The name by which agents know every controller of the fleet, whatever its own: the first one's first. Absent in the
+    /// first one's own folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    known_as: Option<String>,
     /// One, or during a rotation the older and the newer.
     authorities: Vec<One>,
     /// Which of them signs.
@@ -48,14 +52,27 @@ impl std::fmt::Debug for Authorities {
 
 impl Authorities {
     pub(super) fn new(names: &[String], now: Timestamp) -> Result<Self, AuthorityError> {
-        if names.is_empty() {
-            return Err(AuthorityError::NoName);
-        }
-        if let Some(bad) = names.iter().find(|name| ServerName::try_from(name.as_str()).is_err()) {
-            return Err(AuthorityError::Name(bad.clone()));
-        }
+        check(names)?;
         let authorities = vec![One::new(now)?];
-        Ok(Self { version: VERSION, names: names.to_vec(), authorities, signing: 0, rotation: None })
+        Ok(Self { version: VERSION, names: names.to_vec(), known_as: None, authorities, signing: 0, rotation: None })
+    }
+
+    /// The same authorities for another controller of the fleet, of these names.
+    pub(super) fn joined_by(self, names: &[String]) -> Result<Self, AuthorityError> {
+        check(names)?;
+        Ok(Self { known_as: self.known_as().map(str::to_owned), names: names.to_vec(), ..self })
+    }
+
+    /// The name by which agents know every controller of the fleet.
+    pub(super) fn known_as(&self) -> Option<&str> {
+        self.known_as.as_deref().or_else(|| self.names.first().map(String::as_str))
+    }
+
+    /// All names for which the controller's certificate is to be.
+    pub(super) fn certified_names(&self) -> Vec<String> {
+        let mut names = self.names.clone();
+        names.extend(self.known_as.clone().filter(|name| !self.names.contains(name)));
+        names
     }
 
     pub(super) fn file(folder: &Path) -> PathBuf {
@@ -141,6 +158,16 @@ impl Authorities {
         self.authorities.swap(0, self.signing);
         self.authorities.truncate(1);
         self.signing = 0;
+    }
+}
+
+fn check(names: &[String]) -> Result<(), AuthorityError> {
+    if names.is_empty() {
+        return Err(AuthorityError::NoName);
+    }
+    match names.iter().find(|name| ServerName::try_from(name.as_str()).is_err()) {
+        Some(bad) => Err(AuthorityError::Name(bad.clone())),
+        None => Ok(()),
     }
 }
 

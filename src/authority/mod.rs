@@ -75,6 +75,22 @@ impl Authority {
         Self::of(folder, authorities, now)
     }
 
+    /// Makes the folder of another controller of the same fleet, of these names: with the authority in `from`, which is a
+    /// copy of the folder of one that is there already (or of the data folder around it). What is its own, its
+    /// certificate, it makes itself. Hosts that were enrolled at any of them trust all of them.
+    ///
+    /// # Errors
+    /// If there is an authority in the folder already, none in `from`, others may read either, a name is none, or it cannot
+    /// be written.
+    pub fn join(folder: &Path, from: &Path, names: &[String], now: Timestamp) -> Result<Self, AuthorityError> {
+        let within = Self::folder(from);
+        let from = if within.is_dir() { &within } else { from };
+        let authorities = Authorities::read(from)?.joined_by(names)?;
+        private_file::folder(folder)?;
+        authorities.write_new(folder)?;
+        Self::of(folder, authorities, now)
+    }
+
     /// Opens the authority in a folder; makes a new server certificate if there is none that is still valid for long.
     ///
     /// # Errors
@@ -124,9 +140,14 @@ impl Authority {
         self.now().bundle()
     }
 
-    /// The names and addresses in the controller's certificate; the first is the one that agents are told.
+    /// The names and addresses of this controller, for which its certificate is; the first is the one that others are told.
     pub fn names(&self) -> Vec<String> {
         self.now().names().to_vec()
+    }
+
+    /// The name by which agents know every controller of the fleet, whatever its address.
+    pub fn known_as(&self) -> String {
+        self.now().known_as().unwrap_or_default().to_owned()
     }
 
     /// Until when the controller's certificate is valid.

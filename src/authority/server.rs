@@ -102,7 +102,7 @@ fn file(folder: &Path) -> PathBuf {
 fn make(folder: &Path, authorities: &Authorities, now: Timestamp) -> Result<Current, AuthorityError> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut wanted = parameters(Serial::random()?, now, SERVER_LIFE);
-    wanted.subject_alt_names = CertificateParams::new(authorities.names().to_vec())?.subject_alt_names;
+    wanted.subject_alt_names = CertificateParams::new(authorities.certified_names())?.subject_alt_names;
     wanted.distinguished_name.push(DnType::CommonName, "Faultline controller");
     wanted.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     wanted.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -149,12 +149,12 @@ fn labels(labels: &BTreeMap<String, String>, all: bool) -> String {
 }
 
 fn one(details: &AgentDetails) -> String {
-    let AgentView { name, connected, controller, health, version, address, last_seen, active, stuck, .. } =
+    let AgentView { name, connected, controllers, health, version, address, last_seen, active, stuck, .. } =
         &details.agent;
     let mut text = format!("{name}\n");
-    let place = match (controller, address) {
-        (Some(controller), Some(address)) => format!("connected to {controller} from {address}"),
-        (Some(controller), None) => format!("connected to {controller}"),
+    let place = match (&controllers[..], address) {
+        ([_, ..], Some(address)) => format!("connected to {} from {address}", controllers.join(", ")),
+        ([_, ..], None) => format!("connected to {}", controllers.join(", ")),
         _ if *connected => "connected".into(),
         _ => "not connected".into(),
     };

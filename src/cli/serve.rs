@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Where agents reach it
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7444")]
     pub agents: SocketAddr,
+    /// The name or address by which agents, people and other controllers reach it [default: the first of `faultline init`]
+    #[arg(long, value_name = "HOST")]
+    pub advertise: Option<String>,
     /// The store, if several controllers share one: `postgres://USER@HOST/DATABASE` [default: a file in the data folder]
     #[arg(long, value_name = "URL")]
     pub store: Option<StoreAddress>,
@@ -48,9 +51,9 @@ pub struct Arguments {
 /// # Errors
 /// If it cannot start.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let Arguments { data, listen, agents, store, approvals, allow_exec_signals } = arguments;
+    let Arguments { data, listen, agents, advertise, store, approvals, allow_exec_signals } = arguments;
     let settings = Settings { allow_exec_signals, least_approvals: approvals, ..Settings::default() };
-    let options = Options { data, api: listen, agents, store, settings };
+    let options = Options { data, api: listen, agents, store, advertise, settings };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = StopSignals::listen()?;

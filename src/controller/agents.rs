@@ -21,9 +21,9 @@ pub struct AgentView {
     pub name: String,
     /// Whether it is connected, to whichever controller.
     pub connected: bool,
-    /// The controller that it is connected to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub controller: Option<String>,
+    /// The controllers that it is connected to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controllers: Vec<String>,
     /// How it is, in a word: `healthy`, `degraded` (an undo is stuck), `halted`, `guard-lost`, `unknown`.
     pub health: String,
     /// Labels that its owner gave, and those that the agent found out (below `faultline.dev/`).
@@ -150,7 +150,7 @@ impl AgentView {
         Self {
             name: view.name,
             connected: view.connected,
-            controller: view.connected.then(|| controller.to_owned()),
+            controllers: if view.connected { vec![controller.to_owned()] } else { Vec::new() },
             health: health.into(),
             labels: view.labels,
             version: view.program,
@@ -168,8 +168,8 @@ impl AgentView {
         let stuck: Vec<StuckFault> = serde_json::from_value(agent.stuck).unwrap_or_default();
         Self {
             name: agent.name,
-            connected: agent.connected.is_some(),
-            controller: agent.connected.map(|connected| connected.controller),
+            connected: !agent.connected.is_empty(),
+            controllers: agent.connected.into_iter().map(|connected| connected.controller).collect(),
             health: agent.health.to_string(),
             labels: agent.labels,
             version: agent.version,
@@ -195,14 +195,17 @@ impl Controller {
     }
 
     async fn all_agents(&self) -> Result<BTreeMap<String, AgentView>, ControllerError> {
-        let stored = self.store.agents().await?.into_iter().map(|agent| (agent.name.clone(), AgentView::stored(agent)));
-        let mut agents: BTreeMap<String, AgentView> = stored.collect();
+        let stored = self.store.agents(self.now().await?).await?.into_iter();
+        let mut agents: BTreeMap<String, AgentView> =
+            stored.map(|agent| (agent.name.clone(), AgentView::stored(agent))).collect();
         for view in self.registry.views() {
-            let known_elsewhere = agents
-                .get(&view.name)
-                .is_some_and(|agent| agent.controller.as_ref().is_some_and(|controller| *controller != self.id));
-            if view.connected || !known_elsewhere {
-                agents.insert(view.name.clone(), AgentView::connected_here(view, &self.id));
+            let mut others = agents.get(&view.name).map(|agent| agent.controllers.clone()).unwrap_or_default();
+            others.retain(|controller| *controller != self.id);
+            if view.connected || others.is_empty() {
+                let mut here = AgentView::connected_here(view, &self.id);
+                here.controllers.extend(others);
+                here.controllers.sort();
+                agents.insert(here.name.clone(), here);
             }
         }
         Ok(agents)

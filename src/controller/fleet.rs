@@ -9,26 +9,52 @@ use super::{Controller, ControllerError};
 use crate::access::Labels;
 use crate::fleet::registry::HostView;
 use crate::store::runs::{RunFilter, RunState};
+use crate::store::{Agent, AgentHealth};
 use crate::targets::hosts::{HeldHosts, HostFacts, HostHealth};
 
 /// So many runs under way are looked at; more never are.
 const MOST_RUNS: u32 = 100_000;
 
 impl Controller {
-    /// The hosts connected here, as they are now, and those known that are not.
+    /// All hosts that are known: those connected here as they are now, others as the store has them. A host is connected if
+    /// it is to any controller that lives, so that each of them chooses among the same.
     pub(super) async fn fleet_facts(&self) -> Result<Vec<HostFacts>, ControllerError> {
         let mut facts: BTreeMap<String, HostFacts> = BTreeMap::new();
-        for agent in self.store.agents().await? {
-            let health = HostHealth::Healthy;
-            facts.insert(
-                agent.name.clone(),
-                HostFacts { name: agent.name, labels: agent.labels, connected: false, health },
-            );
+        for agent in self.store.agents(self.now().await?).await? {
+            facts.insert(agent.name.clone(), self.facts_as_stored(agent));
         }
         for view in self.registry.views() {
-            facts.insert(view.name.clone(), facts_of(view));
+            let elsewhere = || facts.get(&view.name).is_some_and(|facts| facts.connected);
+            if view.connected || !elsewhere() {
+                facts.insert(view.name.clone(), facts_of(view));
+            }
         }
         Ok(facts.into_values().collect())
+    }
+
+    /// A host that is not connected here. What the store has of a connection here is over, or is about to be known.
+    fn facts_as_stored(&self, agent: Agent) -> HostFacts {
+        let connected = agent.connected.iter().any(|connected| connected.controller != self.id);
+        let health = match agent.health {
+            AgentHealth::Degraded => HostHealth::Unhealthy("it is halted, or faults could not be undone there".into()),
+            AgentHealth::Healthy | AgentHealth::Unknown => HostHealth::Healthy,
+        };
+        HostFacts { name: agent.name, labels: agent.labels, connected, health }
+    }
+
+    /// A controller to which a host is connected that is not connected here, as people reach that controller.
+    pub(super) async fn reached_by_others(&self) -> Result<BTreeMap<String, String>, ControllerError> {
+        let controllers: BTreeMap<String, String> =
+            self.store.controllers().await?.into_iter().map(|other| (other.id, other.address)).collect();
+        let mut reached = BTreeMap::new();
+        for agent in self.store.agents(self.now().await?).await? {
+            let other = agent.connected.iter().find(|connected| connected.controller != self.id);
+            if let Some(other) = other.filter(|_| self.registry.line(&agent.name).is_none()) {
+                let address = controllers.get(&other.controller).unwrap_or(&other.controller);
+                reached.insert(agent.name, address.clone());
+            }
+        }
+        Ok(reached)
     }
 
     /// The hosts that runs under way have.

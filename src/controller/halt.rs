@@ -193,6 +193,7 @@ impl Controller {
     pub async fn halt(&self, who: &Principal, reason: &str) -> Result<HaltAnswer, ControllerError> {
         let object = Object::fleet("fleet");
         self.authorise(who, Action::Halt, &object).await?;
+        let _ordered = self.registry.order_halt();
         // The hosts come first: a store that is slow or gone must not keep faults in place.
         self.running.stop_all(&Stop::Halted(format!("{reason} (by {})", who.name)));
         let told = format!("{reason} (by {})", who.name);

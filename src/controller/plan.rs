@@ -35,6 +35,15 @@ pub struct PlannedHost {
     /// Why the host cannot do it, or its own policy forbids it; the run would end before it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// Why it was not asked: it is connected to another controller alone. Whoever drives the run asks it before it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_asked: Option<String>,
+}
+
+impl PlannedHost {
+    fn unsaid(host: String, injection: usize) -> Self {
+        Self { host, injection, touches: Vec::new(), steps: Vec::new(), undo: None, refused: None, not_asked: None }
+    }
 }
 
 /// What a run would do now.
@@ -102,9 +111,17 @@ impl Controller {
     /// What each host would do, all asked at once.
     pub(super) async fn ask_hosts(&self, planned: &Planned) -> Result<Vec<PlannedHost>, ControllerError> {
         let spec = &planned.loaded.document.spec;
+        let elsewhere = self.reached_by_others().await?;
+        let mut answers: Vec<PlannedHost> = Vec::new();
         let mut asked = JoinSet::new();
         for (index, (inject, injection)) in spec.injections().zip(&planned.plan.injections).enumerate() {
             for host in &injection.hosts {
+                if let Some(controller) = elsewhere.get(host) {
+                    let why = format!("it is connected to the controller {controller}, and not to this one");
+                    let unasked = PlannedHost::unsaid(host.clone(), injection.number);
+                    answers.push(PlannedHost { not_asked: Some(why), ..unasked });
+                    continue;
+                }
                 let agent = self.agent_of(host);
                 let seed = seed_on_host(seed_of_fault(planned.plan.seed, index), host);
                 let request = FaultRequest {
@@ -120,26 +137,17 @@ impl Controller {
                 asked.spawn(async move { (number, host, agent.plan(request).await) });
             }
         }
-        let mut answers: Vec<PlannedHost> = Vec::new();
         while let Some(answer) = asked.join_next().await {
             let (injection, host, answer) = answer.map_err(|error| ControllerError::Broken(error.to_string()))?;
             answers.push(match answer {
                 Ok(planned) => PlannedHost {
-                    host,
-                    injection,
                     touches: planned.targets,
                     steps: planned.plan.steps.iter().map(|step| step.describe()).collect(),
                     undo: Some(planned.plan.undo_class()),
                     refused: planned.refused,
+                    ..PlannedHost::unsaid(host, injection)
                 },
-                Err(error) => PlannedHost {
-                    host,
-                    injection,
-                    touches: Vec::new(),
-                    steps: Vec::new(),
-                    undo: None,
-                    refused: Some(error.reason),
-                },
+                Err(error) => PlannedHost { refused: Some(error.reason), ..PlannedHost::unsaid(host, injection) },
             });
         }
         answers.sort_by(|one, other| (one.injection, &one.host).cmp(&(other.injection, &other.host)));

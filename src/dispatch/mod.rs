@@ -3,6 +3,7 @@
 //! Invariants:
 //! - **Nothing runs twice.** A run is driven by whoever claimed it, under the epoch of that claim; a journal is never begun
 //!   a second time.
+//! - **A run is driven by who reaches its hosts**, where there is such a controller ([`reach`]).
 //! - **Nothing is injected that could not be found again.** What decides a run is in the store before the next agent is
 //!   asked ([`keep`]); if it cannot be kept, the run ends.
 //! - **Every run ends.** A run of a controller that was restarted, killed or cut off is closed: undone by its agents, and
@@ -13,6 +14,7 @@
 mod closing;
 mod driving;
 mod keep;
+mod reach;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -20,7 +22,7 @@ mod tests;
 pub use running::Running;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -30,8 +32,9 @@ use tokio_util::task::TaskTracker;
 use crate::experiment::machine::Stop;
 use crate::fleet::Agent;
 use crate::run::journal::Entry;
-use crate::store::runs::Run;
+use crate::store::runs::{Reach, Run};
 use crate::store::{Refusal, Store, StoreError};
+use reach::{OutOfReach, Turn};
 
 /// For how long a controller has a run without renewing it: the time after which another may take it over.
 pub const LEASE: Duration = Duration::from_secs(10);
@@ -39,6 +42,8 @@ pub const LEASE: Duration = Duration::from_secs(10);
 const RENEW: Duration = Duration::from_secs(2);
 /// How often the queue is looked at.
 const LOOK: Duration = Duration::from_millis(200);
+/// How often it is looked who reaches the hosts of runs that this controller does not.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// For how long the store may be out of reach before runs are ended: well before another controller takes them over.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How many runs one controller drives at once.
@@ -51,6 +56,8 @@ const LAST_WORDS: Duration = Duration::from_secs(90);
 pub trait Hosts: Send + Sync {
     /// The agent of a host.
     fn agent(&self, host: &str) -> Arc<dyn Agent>;
+    /// Whether it is connected to this controller now.
+    fn is_connected(&self, host: &str) -> bool;
 }
 
 /// Who hears what happens in runs: notifications, metrics, whoever follows.
@@ -71,8 +78,15 @@ pub struct Dispatcher {
     /// This controller's id, the same after a restart.
     controller: String,
     running: Running,
+    /// Queued runs, and runs of controllers that are gone, whose hosts are not all connected here.
+    out_of_reach: Mutex<[OutOfReach; 2]>,
     tasks: TaskTracker,
 }
+
+/// The queue's part of what is out of reach.
+const QUEUED: usize = 0;
+/// That of runs whose controller is gone.
+const ORPHANED: usize = 1;
 
 impl std::fmt::Debug for Dispatcher {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -91,7 +105,8 @@ impl Dispatcher {
         running: Running,
     ) -> Arc<Self> {
         let tasks = TaskTracker::new();
-        Arc::new(Self { store, hosts, listener, folder, controller, running, tasks })
+        let out_of_reach = Mutex::default();
+        Arc::new(Self { store, hosts, listener, folder, controller, running, out_of_reach, tasks })
     }
 
     /// The runs that are under way here, to be stopped by others.
@@ -103,7 +118,7 @@ impl Dispatcher {
     pub async fn work(self: Arc<Self>, stop: CancellationToken) {
         self.take_up_again().await;
         let mut renewed = Instant::now();
-        let mut next_renewal = Instant::now();
+        let (mut next_renewal, mut next_look_around) = (Instant::now(), Instant::now());
         while !stop.is_cancelled() {
             if Instant::now() >= next_renewal {
                 next_renewal = Instant::now() + RENEW;
@@ -119,7 +134,11 @@ impl Dispatcher {
                 }
                 self.adopt_orphans().await;
             }
-            self.claim().await;
+            let out_of_reach = self.claim().await;
+            if Instant::now() >= next_look_around {
+                next_look_around = Instant::now() + LOOK_AROUND;
+                self.look_around(&out_of_reach).await;
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(LOOK) => {}
@@ -165,7 +184,16 @@ impl Dispatcher {
     async fn adopt_orphans(self: &Arc<Self>) {
         let orphans = async { self.store.orphaned(self.store.now().await?).await };
         let Ok(orphans) = orphans.await else { return };
+        self.out_of_reach()[ORPHANED].retain(|run| orphans.iter().any(|orphan| orphan.id == run));
         for orphan in orphans.into_iter().filter(|orphan| !self.running.has(&orphan.id)) {
+            match self.turn_with(&orphan.id, None, ORPHANED).await {
+                Ok(Turn::Mine) => {}
+                Ok(Turn::Theirs | Turn::Nobodys) => continue,
+                Err(error) => {
+                    tracing::warn!(run = %orphan.id, %error, "it is not known who reaches its hosts");
+                    continue;
+                }
+            }
             let from = orphan.controller.clone().unwrap_or_default();
             let taken = async { self.store.take_over(&orphan, &self.controller, LEASE, self.store.now().await?).await };
             match taken.await {
@@ -179,25 +207,67 @@ impl Dispatcher {
         }
     }
 
-    /// Claims what may start now, and drops what waited too long.
-    async fn claim(self: &Arc<Self>) {
+    fn out_of_reach(&self) -> MutexGuard<'_, [OutOfReach; 2]> {
+        self.out_of_reach.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose turn it is with a run, by the rule in [`reach`].
+    async fn turn_with(&self, run: &str, hosts: Option<&[String]>, which: usize) -> Result<Turn, StoreError> {
+        let hosts = match hosts {
+            Some(hosts) => hosts.to_vec(),
+            None => self.store.run_document(run).await?.hosts,
+        };
+        let here = hosts.iter().filter(|host| self.hosts.is_connected(host)).count();
+        if here == hosts.len() {
+            return Ok(Turn::Mine);
+        }
+        let reached = self.store.reach_of_run(run, self.store.now().await?).await?;
+        let others = reached.into_iter().filter(|(controller, _)| *controller != self.controller);
+        let elsewhere = others.map(|(_, count)| count).max().unwrap_or(0);
+        Ok(self.out_of_reach()[which].look(run, hosts.len(), here, elsewhere))
+    }
+
+    /// Decides about queued runs whose hosts are not all connected here.
+    async fn look_around(&self, queued: &[(String, Vec<String>)]) {
+        self.out_of_reach()[QUEUED].retain(|run| queued.iter().any(|(id, _)| id == run));
+        for (run, hosts) in queued {
+            match self.turn_with(run, Some(hosts), QUEUED).await {
+                Ok(Turn::Mine) => {
+                    tracing::warn!(run, "taken from the queue, though not all of its hosts are connected");
+                }
+                Ok(Turn::Theirs | Turn::Nobodys) => {}
+                Err(error) => tracing::warn!(run, %error, "it is not known who reaches its hosts"),
+            }
+        }
+    }
+
+    /// Claims what may start now, and drops what waited too long. Answers what could start, but for hosts that are not
+    /// connected here.
+    async fn claim(self: &Arc<Self>) -> Vec<(String, Vec<String>)> {
         let expired = async { self.store.expire_runs(self.store.now().await?).await };
         match expired.await {
             Ok(expired) => expired.iter().for_each(|run| self.listener.over(run)),
             Err(error) => tracing::warn!(%error, "runs that waited too long could not be looked for"),
         }
+        let all_the_same = self.out_of_reach()[QUEUED].taken();
+        let connected = |host: &str| self.hosts.is_connected(host);
+        let reach = Reach { host: &connected, all_the_same: &all_the_same };
         while self.running.len() < MOST_RUNS {
-            let claimed = async { self.store.claim_next(&self.controller, LEASE, self.store.now().await?).await };
+            let claimed =
+                async { self.store.claim_within(&self.controller, reach, LEASE, self.store.now().await?).await };
             match claimed.await {
-                Ok(Some(run)) => self.drive(run),
-                Ok(None) => return,
-                Err(error) if matches!(error.refusal(), Some(Refusal::Halted(_))) => return,
+                Ok(claim) => match claim.run {
+                    Some(run) => self.drive(run),
+                    None => return claim.out_of_reach,
+                },
+                Err(error) if matches!(error.refusal(), Some(Refusal::Halted(_))) => return Vec::new(),
                 Err(error) => {
                     tracing::warn!(%error, "the queue could not be looked at");
-                    return;
+                    return Vec::new();
                 }
             }
         }
+        Vec::new()
     }
 
     /// Ends everything under way here.

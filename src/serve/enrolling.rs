@@ -3,7 +3,6 @@
 //! A name belongs to whoever has it: while a certificate for it is good, nobody else is enrolled under it. What is signed
 //! is in the store before it is handed out, so that it can be revoked.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use faultline_agent::credentials::{AgentName, Secret};
@@ -41,18 +40,19 @@ async fn keep(store: &Store, issued: &IssuedCertificate) -> Result<(), StoreErro
 pub(super) struct ByToken {
     authority: Arc<Authority>,
     store: Store,
-    agents: SocketAddr,
+    /// Where agents reach this controller.
+    agents: String,
 }
 
 impl ByToken {
-    pub(super) fn new(authority: Arc<Authority>, store: Store, agents: SocketAddr) -> Self {
+    pub(super) fn new(authority: Arc<Authority>, store: Store, agents: String) -> Self {
         Self { authority, store, agents }
     }
 }
 
 impl Enroller for ByToken {
     fn enrol(&self, request: Wanted) -> Answer<Result<Enrolled, String>> {
-        let (authority, store, agents) = (Arc::clone(&self.authority), self.store.clone(), self.agents);
+        let (authority, store, agents) = (Arc::clone(&self.authority), self.store.clone(), self.agents.clone());
         Box::pin(async move {
             let (token, name) = (request.token_id.clone(), request.name.clone());
             let enrolled = enrol(&authority, &store, agents, request).await;
@@ -69,7 +69,7 @@ impl Enroller for ByToken {
     }
 }
 
-async fn enrol(authority: &Authority, store: &Store, agents: SocketAddr, request: Wanted) -> Result<Enrolled, String> {
+async fn enrol(authority: &Authority, store: &Store, agents: String, request: Wanted) -> Result<Enrolled, String> {
     let told = |error: StoreError| error.to_string();
     let name: AgentName = request.name.parse().map_err(|error| format!("{error}"))?;
     let now = store.now().await.map_err(told)?;
@@ -99,17 +99,7 @@ async fn enrol(authority: &Authority, store: &Store, agents: SocketAddr, request
     keep(store, &issued).await.map_err(told)?;
     Ok(Enrolled {
         credentials: Credentials { certificate_chain: issued.certificate_chain, trust_bundle: issued.trust_bundle },
-        server_name: authority.names().first().cloned().unwrap_or_default(),
-        agent_address: address(authority, agents),
+        server_name: authority.known_as(),
+        agent_address: agents,
     })
-}
-
-/// Where agents reach this controller: by the first of its names, at the port of agents.
-fn address(authority: &Authority, agents: SocketAddr) -> String {
-    let port = agents.port();
-    match authority.names().first() {
-        Some(name) if name.contains(':') => format!("[{name}]:{port}"),
-        Some(name) => format!("{name}:{port}"),
-        None => String::new(),
-    }
 }

@@ -19,13 +19,18 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) async fn obey(controller: Arc<Controller>, telling: Telling, stop: CancellationToken) {
     let mut told: Option<Halt> = None;
     loop {
-        if let Ok(ordered) = controller.store().halted().await {
+        let registry = controller.registry();
+        // Before the store is asked: what is in force here by then is in the store too, unless it is being ordered.
+        let (ordering, in_force) = (registry.is_ordering_halt(), registry.halted());
+        if let Ok(ordered) = controller.store().halted().await
+            && !ordering
+        {
             if ordered != told {
                 tell(&controller, &telling, told.take(), ordered.as_ref()).await;
                 told.clone_from(&ordered);
             }
-            let (registry, patience) = (controller.registry(), controller.settings().halt_patience);
-            match (ordered, registry.halted()) {
+            let patience = controller.settings().halt_patience;
+            match (ordered, in_force) {
                 (Some(ordered), None) => {
                     tracing::warn!(reason = ordered.reason, by = ordered.by, "the fleet is halted");
                     controller.running().stop_all(&Stop::Halted(format!("the fleet was halted: {}", ordered.reason)));

@@ -21,6 +21,7 @@ mod upkeep;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +56,9 @@ pub struct Options {
     pub agents: SocketAddr,
     /// The store; a SQLite file in the data folder when absent.
     pub store: Option<StoreAddress>,
+    /// The name or address by which agents, people and other controllers reach it, at the ports above; the first name in
+    /// its certificate when absent.
+    pub advertise: Option<String>,
     /// What no call can change.
     pub settings: Settings,
 }
@@ -115,12 +119,33 @@ pub struct Listening {
     pub agents: SocketAddr,
 }
 
+/// Where a controller is reached from elsewhere, as it tells others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reached {
+    /// The URL of its API.
+    api: String,
+    /// host:port for agents.
+    agents: String,
+}
+
+impl Reached {
+    fn of(host: &str, listening: Listening) -> Self {
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let (api, agents) = (listening.api.port(), listening.agents.port());
+        Self { api: format!("https://{host}:{api}"), agents: format!("{host}:{agents}") }
+    }
+}
+
 /// The hosts of the fleet, each by its agent's session.
-struct Connected(FindAgent);
+struct Connected(FindAgent, Arc<Registry>);
 
 impl Hosts for Connected {
     fn agent(&self, host: &str) -> Arc<dyn Agent> {
         (self.0)(host)
+    }
+
+    fn is_connected(&self, host: &str) -> bool {
+        self.1.line(host).is_some()
     }
 }
 
@@ -138,6 +163,16 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     let id = identity(&options.data)?;
     let (api, agents) = (listen(options.api).await?, listen(options.agents).await?);
     let listening = Listening { api: address_of(&api, options.api), agents: address_of(&agents, options.agents) };
+    let names = authority.names();
+    let host = options.advertise.clone().or_else(|| names.first().cloned()).unwrap_or_default();
+    if !names.contains(&host) {
+        tracing::warn!(
+            host,
+            ?names,
+            "its certificate is for other names: people cannot reach this controller by this one"
+        );
+    }
+    let reached = Reached::of(&host, listening);
 
     let told = notify::Settings::of_folder(&options.data).map_err(ServeError::Notifications)?;
     let notifier = Notifier::new(told.document, store.clone(), crate::targets::draw_seed());
@@ -163,7 +198,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     }));
     let dispatcher = Dispatcher::new(
         store.clone(),
-        Arc::new(Connected(find)),
+        Arc::new(Connected(find, Arc::clone(&registry))),
         Arc::new(hearing::Log(controller.metrics().clone(), telling.clone())),
         controller.runs_folder(),
         id.clone(),
@@ -174,7 +209,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     }
     let record = enrolling::record(store.clone());
     let gate = Arc::new(AuthorityGate::new(Arc::clone(&authority), revocations, AGENT_LIFE, record)?);
-    let enroller = Arc::new(enrolling::ByToken::new(Arc::clone(&authority), store.clone(), listening.agents));
+    let enroller = Arc::new(enrolling::ByToken::new(Arc::clone(&authority), store.clone(), reached.agents.clone()));
     let accept = api_port::tls(&authority)?;
 
     // Two stops: the work first, the ports when it is done.
@@ -186,7 +221,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     tasks.spawn(telling::watch_hosts(Arc::clone(&controller), telling.clone(), ports.clone()));
     tasks.spawn(telling::watch_queue(Arc::clone(&controller), telling.clone(), ports.clone()));
     tasks.spawn(telling::pass_on(heard, notifier.clone(), ports.clone()));
-    tasks.spawn(upkeep::keep(Arc::clone(&controller), listening.api, now, ports.clone()));
+    tasks.spawn(upkeep::keep(Arc::clone(&controller), reached, now, ports.clone()));
     tasks.spawn(halting::obey(Arc::clone(&controller), telling.clone(), ports.clone()));
     tasks.spawn(scheduling::fire(Arc::clone(&controller), telling, notifier, stopping.clone()));
     tasks.close();
@@ -207,17 +242,27 @@ fn address_of(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
 }
 
-/// The controller's id, the same after a restart: by it it finds the runs that it had.
+/// The controller's id, the same after a restart: by it it finds the runs that it had, and agents know whose their faults
+/// are. It belongs to this folder alone: in a copy of the folder, which another controller may be made of, it is made anew,
+/// since two with one id would take each other's runs. So the file says its own number in the file system, which no copy has.
 fn identity(data: &Path) -> Result<String, ServeError> {
     let path = data.join("controller-id");
-    if let Ok(known) = std::fs::read_to_string(&path)
-        && !known.trim().is_empty()
-    {
-        return Ok(known.trim().to_owned());
+    let failed = |source| ServeError::File { path: path.clone(), source };
+    let number = || std::fs::metadata(&path).map(|metadata| metadata.ino()).map_err(failed);
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    match known.split_whitespace().collect::<Vec<_>>()[..] {
+        [id, own] if own == number()?.to_string() => return Ok(id.to_owned()),
+        // As a start leaves it that was cut off half-way.
+        [id] => {
+            std::fs::write(&path, format!("{id} {}\n", number()?)).map_err(failed)?;
+            return Ok(id.to_owned());
+        }
+        [id, _] => tracing::warn!(id, "this folder is a copy of that of another controller: it gets an id of its own"),
+        _ => {}
     }
     let id = format!("controller-{:08x}", crate::targets::draw_seed());
-    let failed = |source| ServeError::File { path: path.clone(), source };
     std::fs::write(&path, format!("{id}\n")).map_err(failed)?;
+    std::fs::write(&path, format!("{id} {}\n", number()?)).map_err(failed)?;
     Ok(id)
 }
 
@@ -236,5 +281,34 @@ async fn admit_first_admin(store: &Store, admin: Option<FirstAdmin>) -> Result<(
     match store.create_api_token(&token, store.now().await?).await {
         Err(error) if matches!(error.refusal(), Some(Refusal::Exists { .. })) => Ok(()),
         made => made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_stays_with_its_folder_and_a_copy_gets_another() {
+        let scratch = tempfile::tempdir().unwrap();
+        let id = identity(scratch.path()).unwrap();
+        assert_eq!(identity(scratch.path()).unwrap(), id);
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::copy(scratch.path().join("controller-id"), copy.path().join("controller-id")).unwrap();
+        let other = identity(copy.path()).unwrap();
+        assert_ne!(other, id);
+        assert_eq!(identity(copy.path()).unwrap(), other);
+        assert_eq!(identity(scratch.path()).unwrap(), id);
+        std::fs::write(copy.path().join("controller-id"), "controller-7\n").unwrap();
+        assert_eq!(identity(copy.path()).unwrap(), "controller-7", "half-way through its first start");
+    }
+
+    #[test]
+    fn others_are_told_a_name_with_the_ports_that_are_open() {
+        let listening = Listening { api: "0.0.0.0:7443".parse().unwrap(), agents: "0.0.0.0:7444".parse().unwrap() };
+        let told = |host| Reached::of(host, listening);
+        let reached = told("chaos.example");
+        assert_eq!((&*reached.api, &*reached.agents), ("https://chaos.example:7443", "chaos.example:7444"));
+        assert_eq!(told("fd00::1").agents, "[fd00::1]:7444");
     }
 }

@@ -1,5 +1,6 @@
 //! Which agents are connected here and how they are, as the store knows it: what changes is written, and nothing else, so
-//! that heartbeats cost the store nothing.
+//! that heartbeats cost the store nothing. An agent that is connected to several controllers has a connection with each in
+//! the store, and is connected while one of them lives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -99,7 +100,14 @@ async fn note(
     let Some(known) = written.get_mut(&view.name) else { return Ok(()) };
     let signs = Signs::of(&view.status);
     if known.known.as_ref() != Some(&signs) {
-        store.agent_reported(&view.name, known.epoch, &report(&view.status), store.now().await?).await?;
+        let reported = store.agent_reported(&view.name, known.epoch, &report(&view.status), store.now().await?).await;
+        if let Err(error) = reported {
+            if error.refusal().is_some() {
+                // The store does not know this connection any more: it is told of it anew.
+                written.remove(&view.name);
+            }
+            return Err(error);
+        }
         let before = known.known.replace(signs).unwrap_or_default();
         telling.stuck(view, &before.stuck);
     }

@@ -1,9 +1,11 @@
 //! Agents as they last reported themselves.
 //!
-//! An agent has one connection that counts: the newest. Each connection has an epoch, and what an older one still says
-//! is refused ([`Refusal::Reconnected`]).
+//! An agent has a connection with each controller that it knows, and is connected while any of them, of a controller that
+//! lives ([`ALIVE`]), is there. With one controller the newest counts: each connection has an epoch, and what an older one
+//! still says is refused ([`Refusal::Reconnected`]).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,10 @@ use super::columns::{Columns, json, micros, words};
 use super::error::{Fault, Refusal};
 use super::transaction::Under;
 use super::{Store, StoreError};
+
+/// A controller of which nothing was seen for longer ([`Store::controller_seen`]) does not live, and nobody is connected to
+/// it. It says that it lives every few seconds.
+pub const ALIVE: Duration = Duration::from_secs(15);
 
 words! {
     /// How an agent is.
@@ -44,7 +50,7 @@ pub struct Connection {
     pub controller: String,
 }
 
-/// Where and since which connection an agent is connected.
+/// To whom and by which connection an agent is connected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connected {
     /// The controller.
@@ -79,10 +85,10 @@ pub struct Agent {
     pub version: String,
     /// When it first connected.
     pub first_seen: Timestamp,
-    /// When it was last heard of, or its controller was while it was connected.
+    /// When it was last heard of, or a controller was while it was connected to it.
     pub last_seen: Timestamp,
-    /// Its connection, if it has one. It is only as alive as its controller: see [`Store::controllers`].
-    pub connected: Option<Connected>,
+    /// Its connections to controllers that live, by the controller's id; none if it is not connected.
+    pub connected: Vec<Connected>,
     /// How it is.
     pub health: AgentHealth,
     /// Its active faults.
@@ -92,7 +98,8 @@ pub struct Agent {
 }
 
 impl Store {
-    /// An agent has connected: the epoch of this connection, which from now on is the one that counts.
+    /// An agent has connected to a controller: the epoch of this connection, which from now on is the one with this
+    /// controller that counts.
     ///
     /// # Errors
     /// The store's own.
@@ -100,12 +107,12 @@ impl Store {
         self.done("note that an agent has connected", || async {
             let mut work = self.begin(Under::Rows).await?;
             let row = sqlx::query(
-                "INSERT INTO agents (name, labels, capabilities, certificate, version, first_seen, last_seen, controller,
-                    epoch, health, active, stuck)
-                 VALUES ($1, $2, $3, $4, $5, $6, $6, $7, 1, 'unknown', '[]', '[]')
+                "INSERT INTO agents (name, labels, capabilities, certificate, version, first_seen, last_seen, epoch, health,
+                    active, stuck)
+                 VALUES ($1, $2, $3, $4, $5, $6, $6, 1, 'unknown', '[]', '[]')
                  ON CONFLICT (name) DO UPDATE SET labels = excluded.labels, capabilities = excluded.capabilities,
                     certificate = excluded.certificate, version = excluded.version, last_seen = excluded.last_seen,
-                    controller = excluded.controller, epoch = agents.epoch + 1
+                    epoch = agents.epoch + 1
                  RETURNING epoch",
             )
             .bind(agent.name.as_str())
@@ -114,10 +121,18 @@ impl Store {
             .bind(agent.certificate.as_str())
             .bind(agent.version.as_str())
             .bind(micros(now))
-            .bind(agent.controller.as_str())
             .fetch_one(work.on())
             .await?;
             let epoch = row.number("epoch")?;
+            sqlx::query(
+                "INSERT INTO agent_connections (agent, controller, epoch) VALUES ($1, $2, $3)
+                 ON CONFLICT (agent, controller) DO UPDATE SET epoch = excluded.epoch",
+            )
+            .bind(agent.name.as_str())
+            .bind(agent.controller.as_str())
+            .bind(epoch)
+            .execute(work.on())
+            .await?;
             work.commit().await?;
             Ok(epoch)
         })
@@ -138,7 +153,8 @@ impl Store {
         self.done("keep what an agent reports", || async {
             let mut work = self.begin(Under::Rows).await?;
             let changed = sqlx::query(
-                "UPDATE agents SET health = $3, active = $4, stuck = $5, last_seen = $6 WHERE name = $1 AND epoch = $2",
+                "UPDATE agents SET health = $3, active = $4, stuck = $5, last_seen = $6
+                 WHERE name = $1 AND EXISTS (SELECT 1 FROM agent_connections WHERE agent = $1 AND epoch = $2)",
             )
             .bind(agent)
             .bind(epoch)
@@ -164,22 +180,28 @@ impl Store {
         .await
     }
 
-    /// The connection of this epoch has ended. `false` if the agent has a newer one, which stays.
+    /// The connection of this epoch has ended. `false` if the agent has a newer one with the same controller, which stays.
     ///
     /// # Errors
     /// The store's own.
     pub async fn agent_disconnected(&self, agent: &str, epoch: i64, now: Timestamp) -> Result<bool, StoreError> {
         self.done("note that an agent has disconnected", || async {
             let mut work = self.begin(Under::Rows).await?;
-            let changed =
-                sqlx::query("UPDATE agents SET controller = NULL, last_seen = $3 WHERE name = $1 AND epoch = $2")
+            let ended = sqlx::query("DELETE FROM agent_connections WHERE agent = $1 AND epoch = $2")
+                .bind(agent)
+                .bind(epoch)
+                .execute(work.on())
+                .await?;
+            let ended = ended.rows_affected() == 1;
+            if ended {
+                sqlx::query("UPDATE agents SET last_seen = $2 WHERE name = $1")
                     .bind(agent)
-                    .bind(epoch)
                     .bind(micros(now))
                     .execute(work.on())
                     .await?;
+            }
             work.commit().await?;
-            Ok(changed.rows_affected() == 1)
+            Ok(ended)
         })
         .await
     }
@@ -191,11 +213,11 @@ impl Store {
     pub async fn agents_lost(&self, controller: &str) -> Result<Vec<String>, StoreError> {
         self.done("note that a controller's agents are gone", || async {
             let mut work = self.begin(Under::Rows).await?;
-            let rows = sqlx::query("UPDATE agents SET controller = NULL WHERE controller = $1 RETURNING name")
+            let rows = sqlx::query("DELETE FROM agent_connections WHERE controller = $1 RETURNING agent")
                 .bind(controller)
                 .fetch_all(work.on())
                 .await?;
-            let mut names = rows.iter().map(|row| row.text("name")).collect::<Result<Vec<_>, _>>()?;
+            let mut names = rows.iter().map(|row| row.text("agent")).collect::<Result<Vec<_>, _>>()?;
             work.commit().await?;
             names.sort();
             Ok(names)
@@ -207,14 +229,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Refusal::Unknown`], or the store's own.
-    pub async fn agent(&self, name: &str) -> Result<Agent, StoreError> {
+    pub async fn agent(&self, name: &str, now: Timestamp) -> Result<Agent, StoreError> {
         self.done("read an agent", || async {
             let row =
                 sqlx::query("SELECT * FROM agents WHERE name = $1").bind(name).fetch_optional(&self.readers).await?;
-            match row {
-                Some(row) => Agent::read(&row),
-                None => Err(Refusal::Unknown { kind: "agent", name: name.to_owned() }.into()),
-            }
+            let row = row.ok_or_else(|| Refusal::Unknown { kind: "agent", name: name.to_owned() })?;
+            Ok(Agent { connected: self.connections(now).await?.remove(name).unwrap_or_default(), ..Agent::read(&row)? })
         })
         .await
     }
@@ -223,12 +243,55 @@ impl Store {
     ///
     /// # Errors
     /// The store's own.
-    pub async fn agents(&self) -> Result<Vec<Agent>, StoreError> {
+    pub async fn agents(&self, now: Timestamp) -> Result<Vec<Agent>, StoreError> {
         self.done("list agents", || async {
             let rows = sqlx::query("SELECT * FROM agents").fetch_all(&self.readers).await?;
             let mut agents = rows.iter().map(Agent::read).collect::<Result<Vec<_>, _>>()?;
+            let mut connections = self.connections(now).await?;
+            for agent in &mut agents {
+                agent.connected = connections.remove(&agent.name).unwrap_or_default();
+            }
             agents.sort_by(|one, other| one.name.cmp(&other.name));
             Ok(agents)
+        })
+        .await
+    }
+
+    /// The connections of each agent to controllers that live.
+    async fn connections(&self, now: Timestamp) -> Result<BTreeMap<String, Vec<Connected>>, Fault> {
+        let rows = sqlx::query(
+            "SELECT a.agent, a.controller, a.epoch FROM agent_connections a JOIN controllers c ON c.id = a.controller
+             WHERE c.seen_at > $1 ORDER BY a.controller",
+        )
+        .bind(micros(now - ALIVE))
+        .fetch_all(&self.readers)
+        .await?;
+        let mut connections: BTreeMap<String, Vec<Connected>> = BTreeMap::new();
+        for row in rows {
+            let connected = Connected { controller: row.text("controller")?, epoch: row.number("epoch")? };
+            connections.entry(row.text("agent")?).or_default().push(connected);
+        }
+        Ok(connections)
+    }
+
+    /// How many of the hosts of a run are connected to each controller that lives; those with none are left out.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn reach_of_run(&self, run: &str, now: Timestamp) -> Result<BTreeMap<String, usize>, StoreError> {
+        self.done("ask who can reach the hosts of a run", || async {
+            let rows = sqlx::query(
+                "SELECT a.controller, COUNT(*) AS hosts FROM run_hosts h JOIN agent_connections a ON a.agent = h.host
+                    JOIN controllers c ON c.id = a.controller
+                 WHERE h.run = $1 AND c.seen_at > $2 GROUP BY a.controller",
+            )
+            .bind(run)
+            .bind(micros(now - ALIVE))
+            .fetch_all(&self.readers)
+            .await?;
+            rows.iter()
+                .map(|row| Ok((row.text("controller")?, usize::try_from(row.number("hosts")?).unwrap_or_default())))
+                .collect()
         })
         .await
     }
@@ -237,13 +300,17 @@ impl Store {
     ///
     /// # Errors
     /// The store's own.
-    pub async fn forget_agent(&self, name: &str) -> Result<bool, StoreError> {
+    pub async fn forget_agent(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
         self.done("forget an agent", || async {
             let mut work = self.begin(Under::Rows).await?;
-            let removed = sqlx::query("DELETE FROM agents WHERE name = $1 AND controller IS NULL")
-                .bind(name)
-                .execute(work.on())
-                .await?;
+            let removed = sqlx::query(
+                "DELETE FROM agents WHERE name = $1 AND NOT EXISTS (SELECT 1 FROM agent_connections a
+                    JOIN controllers c ON c.id = a.controller WHERE a.agent = $1 AND c.seen_at > $2)",
+            )
+            .bind(name)
+            .bind(micros(now - ALIVE))
+            .execute(work.on())
+            .await?;
             work.commit().await?;
             Ok(removed.rows_affected() == 1)
         })
@@ -252,8 +319,8 @@ impl Store {
 }
 
 impl Agent {
+    /// What its own row says; its connections are told by others.
     fn read(row: &AnyRow) -> Result<Self, Fault> {
-        let epoch = row.number("epoch")?;
         Ok(Self {
             name: row.text("name")?,
             labels: row.json("labels")?,
@@ -262,7 +329,7 @@ impl Agent {
             version: row.text("version")?,
             first_seen: row.time("first_seen")?,
             last_seen: row.time("last_seen")?,
-            connected: row.optional_text("controller")?.map(|controller| Connected { controller, epoch }),
+            connected: Vec::new(),
             health: row.word("health")?,
             active: row.json("active")?,
             stuck: row.json("stuck")?,

@@ -12,8 +12,10 @@ use super::{Store, StoreError};
 pub struct Controller {
     /// Its id, which it keeps over restarts.
     pub id: String,
-    /// Where the others and its agents reach it.
+    /// Where people and programs reach it: the URL of its API.
     pub address: String,
+    /// Where agents reach it: host:port of its port for agents; empty if it has not said.
+    pub agents: String,
     /// Its version of Faultline.
     pub version: String,
     /// When its process started.
@@ -31,22 +33,27 @@ impl Store {
         self.done("say that a controller lives", || async {
             let mut work = self.begin(Under::Rows).await?;
             sqlx::query(
-                "INSERT INTO controllers (id, address, version, started_at, seen_at) VALUES ($1, $2, $3, $4, $5)
-                 ON CONFLICT (id) DO UPDATE SET address = excluded.address, version = excluded.version,
-                    started_at = excluded.started_at, seen_at = excluded.seen_at",
+                "INSERT INTO controllers (id, address, version, started_at, seen_at, agents)
+                 VALUES ($1, $2, $3, $4, $5, $6)
+                 ON CONFLICT (id) DO UPDATE SET address = excluded.address, agents = excluded.agents,
+                    version = excluded.version, started_at = excluded.started_at, seen_at = excluded.seen_at",
             )
             .bind(controller.id.as_str())
             .bind(controller.address.as_str())
             .bind(controller.version.as_str())
             .bind(micros(controller.started_at))
             .bind(micros(controller.seen_at))
+            .bind(controller.agents.as_str())
             .execute(work.on())
             .await?;
-            sqlx::query("UPDATE agents SET last_seen = $2 WHERE controller = $1 AND last_seen < $2")
-                .bind(controller.id.as_str())
-                .bind(micros(controller.seen_at))
-                .execute(work.on())
-                .await?;
+            sqlx::query(
+                "UPDATE agents SET last_seen = $2
+                 WHERE last_seen < $2 AND name IN (SELECT agent FROM agent_connections WHERE controller = $1)",
+            )
+            .bind(controller.id.as_str())
+            .bind(micros(controller.seen_at))
+            .execute(work.on())
+            .await?;
             work.commit().await
         })
         .await
@@ -65,6 +72,7 @@ impl Store {
                     Ok(Controller {
                         id: row.text("id")?,
                         address: row.text("address")?,
+                        agents: row.text("agents")?,
                         version: row.text("version")?,
                         started_at: row.time("started_at")?,
                         seen_at: row.time("seen_at")?,
@@ -73,5 +81,16 @@ impl Store {
                 .collect()
         })
         .await
+    }
+
+    /// Forgets controllers that were not seen since then, with the connections that they left; how many they were.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn forget_controllers(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let left = "DELETE FROM agent_connections WHERE NOT EXISTS
+            (SELECT 1 FROM controllers c WHERE c.id = agent_connections.controller AND c.seen_at >= $1)";
+        self.forget("forget connections to controllers that are gone", left, before).await?;
+        self.forget("forget controllers that are gone", "DELETE FROM controllers WHERE seen_at < $1", before).await
     }
 }

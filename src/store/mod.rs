@@ -58,7 +58,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
 pub use self::address::{AddressError, StoreAddress};
-pub use self::agents::{Agent, AgentHealth, Connected, Connection as AgentConnection, Report};
+pub use self::agents::{ALIVE, Agent, AgentHealth, Connected, Connection as AgentConnection, Report};
 pub use self::api_tokens::{ApiToken, NewApiToken};
 pub use self::approvals::Approval;
 pub use self::audit::AuditFilter;

@@ -116,10 +116,11 @@ fn human(plan: &PlanAnswer) -> anyhow::Result<String> {
     let fleet: FleetPlan = serde_json::from_value(plan.plan.clone())?;
     let mut text = render(&fleet);
     text += "\nwhat the hosts say\n";
-    for PlannedHost { host, injection, touches, steps, undo, refused } in &plan.hosts {
-        text += &match refused {
-            Some(reason) => format!("  {host}, fault {injection}: REFUSED: {reason}\n"),
-            None => format!("  {host}, fault {injection}: {}\n", touches.join(", ")),
+    for PlannedHost { host, injection, touches, steps, undo, refused, not_asked } in &plan.hosts {
+        text += &match (refused, not_asked) {
+            (Some(reason), _) => format!("  {host}, fault {injection}: REFUSED: {reason}\n"),
+            (None, Some(reason)) => format!("  {host}, fault {injection}: not asked: {reason}\n"),
+            (None, None) => format!("  {host}, fault {injection}: {}\n", touches.join(", ")),
         };
         text += &steps.iter().map(|step| format!("    {step}\n")).collect::<String>();
         if let Some(undo) = undo {

@@ -1,7 +1,7 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use crate::fleet::Agent;
 use crate::fleet::fake::FakeAgent;
 use crate::run::journal::Entry;
 use crate::store::runs::{NewRun, Origin, Run};
-use crate::store::{Store, StoreAddress};
+use crate::store::{AgentConnection, Controller, Store, StoreAddress};
 
 /// A store, the hosts of a fleet, and controllers over them.
 pub(super) struct Controllers {
@@ -23,9 +23,19 @@ pub(super) struct Controllers {
 
 struct Listed(BTreeMap<String, Arc<FakeAgent>>);
 
-impl Hosts for Listed {
+/// What of it a controller can speak to.
+struct Within {
+    all: Arc<Listed>,
+    connected: Option<Arc<Mutex<BTreeSet<String>>>>,
+}
+
+impl Hosts for Within {
     fn agent(&self, host: &str) -> Arc<dyn Agent> {
-        self.0[host].clone()
+        self.all.0[host].clone()
+    }
+
+    fn is_connected(&self, host: &str) -> bool {
+        self.connected.as_ref().is_none_or(|connected| connected.lock().unwrap().contains(host))
     }
 }
 
@@ -116,11 +126,46 @@ impl Controllers {
     }
 
     pub(super) async fn start(&self, controller: &str) -> Working {
+        self.start_within(controller, None).await
+    }
+
+    /// A controller to which these hosts alone are connected, as the store knows too.
+    pub(super) async fn start_reaching(
+        &self,
+        controller: &str,
+        hosts: &[&str],
+    ) -> (Working, Arc<Mutex<BTreeSet<String>>>) {
+        self.is_seen(controller).await;
+        for host in hosts {
+            let connection = AgentConnection {
+                name: (*host).into(),
+                labels: BTreeMap::new(),
+                capabilities: serde_json::Value::Null,
+                certificate: "01".into(),
+                version: "0".into(),
+                controller: controller.into(),
+            };
+            self.store.agent_connected(&connection, self.store.now().await.unwrap()).await.unwrap();
+        }
+        let connected = Arc::new(Mutex::new(hosts.iter().map(|&host| host.to_owned()).collect()));
+        (self.start_within(controller, Some(Arc::clone(&connected))).await, connected)
+    }
+
+    /// A controller says that it lives.
+    pub(super) async fn is_seen(&self, controller: &str) {
+        let now = self.store.now().await.unwrap();
+        let (id, version) = (controller.to_owned(), "0".to_owned());
+        let (address, agents) = (String::new(), String::new());
+        let seen = Controller { id, address, agents, version, started_at: now, seen_at: now };
+        self.store.controller_seen(&seen).await.unwrap();
+    }
+
+    async fn start_within(&self, controller: &str, connected: Option<Arc<Mutex<BTreeSet<String>>>>) -> Working {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         // Its own connections, which die with it.
         let address = StoreAddress::in_folder(self.data.path());
         let store = runtime.spawn(async move { Store::open(&address).await.unwrap() }).await.unwrap();
-        let hosts: Arc<dyn Hosts> = self.hosts.clone();
+        let hosts: Arc<dyn Hosts> = Arc::new(Within { all: self.hosts.clone(), connected });
         let dispatcher = Dispatcher::new(
             store,
             hosts,

@@ -132,3 +132,57 @@ async fn a_stop_given_directly_is_heard_at_once() {
     assert_eq!(over.because.as_deref(), Some("the fleet was halted: drill"));
     one.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_driven_by_the_controller_that_reaches_all_of_its_hosts() {
+    let fleet = Controllers::new(&["db-1", "db-2"]).await;
+    // The first one looks at the queue for a while before the other is there.
+    let (one, _) = fleet.start_reaching("one", &["db-1"]).await;
+    fleet.submit(&run("r-1", &["db-1", "db-2"], "1s")).await;
+    fleet.submit(&run("r-2", &["db-1"], "1s")).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(fleet.run("r-1").await.state, RunState::Queued, "it waits for who reaches both hosts");
+    assert_eq!(fleet.run("r-2").await.state, RunState::Queued, "and keeps them from those behind it");
+    let (two, _) = fleet.start_reaching("two", &["db-1", "db-2"]).await;
+    let first = fleet.wait_for("r-1", |run| run.state.is_over()).await;
+    assert_eq!((first.controller.as_deref(), first.verdict.as_deref()), (Some("two"), Some("held")), "{first:?}");
+    let second = fleet.wait_for("r-2", |run| run.state.is_over()).await;
+    assert_eq!(second.verdict.as_deref(), Some("held"), "{second:?}");
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_hosts_nobody_reaches_is_taken_after_a_while_by_who_reaches_the_most() {
+    let fleet = Controllers::new(&["db-1", "db-2", "db-3"]).await;
+    let (one, _) = fleet.start_reaching("one", &["db-1"]).await;
+    let (two, connected) = fleet.start_reaching("two", &["db-2", "db-3"]).await;
+    fleet.submit(&run("r-1", &["db-1", "db-2", "db-3"], "1s")).await;
+    let submitted = std::time::Instant::now();
+    // Its hosts are the agents of lists here, which answer although they are said not to be connected.
+    let claimed = fleet.wait_for("r-1", |run| run.state != RunState::Queued).await;
+    let waited = submitted.elapsed();
+    assert_eq!(claimed.controller.as_deref(), Some("two"));
+    assert!(waited >= super::reach::PATIENCE && waited < super::reach::PATIENCE * 2, "{waited:?}");
+    fleet.wait_for("r-1", |run| run.state.is_over()).await;
+    connected.lock().unwrap().clear();
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_of_a_controller_that_is_gone_is_closed_by_who_reaches_its_hosts() {
+    let fleet = Controllers::new(&["db-1"]).await;
+    let one = fleet.start("one").await;
+    fleet.submit(&run("r-1", &["db-1"], "10min")).await;
+    fleet.wait_for_the_fault("r-1", "db-1").await;
+    // This one looks for orphans all the time, and does not reach the host.
+    let (two, _) = fleet.start_reaching("two", &[]).await;
+    let (three, _) = fleet.start_reaching("three", &["db-1"]).await;
+    one.kill();
+    let over = fleet.wait_for("r-1", |run| run.state.is_over()).await;
+    assert_eq!((over.controller.as_deref(), over.verdict.as_deref()), (Some("three"), Some("aborted")), "{over:?}");
+    assert!(fleet.agent("db-1").in_place().is_empty());
+    two.stop().await;
+    three.stop().await;
+}

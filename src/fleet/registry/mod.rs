@@ -10,7 +10,7 @@ mod line;
 mod view;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,11 +39,13 @@ pub struct Registry {
     /// Raised whenever a host joins, so that who waits for one looks again.
     joined: watch::Sender<u64>,
     halted: watch::Sender<Option<String>>,
+    /// How many orders to halt are being carried out.
+    ordering: AtomicUsize,
     lines: AtomicU64,
     /// This controller's id, by which agents tell it from others.
     controller: String,
     /// The other controllers, as its agents are told, and how many lists there were before this one.
-    others: Mutex<(u64, Vec<String>)>,
+    others: Mutex<(u64, Option<Vec<String>>)>,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ impl Default for Registry {
             events: broadcast::Sender::new(EVENTS),
             joined: watch::Sender::new(0),
             halted: watch::Sender::new(None),
+            ordering: AtomicUsize::new(0),
             lines: AtomicU64::new(1),
             controller: String::new(),
             others: Mutex::default(),
@@ -84,8 +87,8 @@ impl Registry {
     /// The ports for agents of the other controllers are these from now on; all agents are told within a heartbeat.
     pub fn set_others(&self, agents: Vec<String>) {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        if others.1 != agents {
-            *others = (others.0 + 1, agents);
+        if others.1.as_ref() != Some(&agents) {
+            *others = (others.0 + 1, Some(agents));
         }
     }
 
@@ -93,7 +96,7 @@ impl Registry {
     pub(crate) fn others_for(&self, line: &Line) -> Option<Others> {
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         let told = line.others_told.swap(others.0, Ordering::Relaxed);
-        (told != others.0).then(|| Others { agents: others.1.clone() })
+        if told == others.0 { None } else { others.1.clone().map(|agents| Others { agents }) }
     }
 
     fn hosts(&self) -> MutexGuard<'_, BTreeMap<String, Host>> {
@@ -211,6 +214,18 @@ impl Registry {
         self.halted.borrow().clone()
     }
 
+    /// A halt is being ordered until this is dropped: it is in force here before it is in the store, and must not be
+    /// released meanwhile because the store knows of none.
+    pub fn order_halt(&self) -> HaltOrdered<'_> {
+        self.ordering.fetch_add(1, Ordering::SeqCst);
+        HaltOrdered(self)
+    }
+
+    /// Whether a halt is being ordered at this moment.
+    pub fn is_ordering_halt(&self) -> bool {
+        self.ordering.load(Ordering::SeqCst) > 0
+    }
+
     /// From now on a halt is in force, or none; hosts that join are told so. Asks nobody.
     pub fn set_halted(&self, reason: Option<String>) {
         self.halted.send_replace(reason);
@@ -277,6 +292,16 @@ impl Registry {
 
     fn number(&self) -> u64 {
         self.lines.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// An order to halt that is being carried out.
+#[derive(Debug)]
+pub struct HaltOrdered<'a>(&'a Registry);
+
+impl Drop for HaltOrdered<'_> {
+    fn drop(&mut self) {
+        self.0.ordering.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -1,7 +1,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use faultline_agent::node::{MustStop, NodeStatus};
 use faultline_agent::session::BY_THE_CONTROLLER;
 use faultline_agent::session::limits::HELLO;
 use faultline_agent::session::wire::agent_message::Message as Heard;
@@ -57,11 +59,11 @@ impl Conversation {
     }
 
     fn greet(&mut self, hello: Hello) -> Result<ControllerMessage, Status> {
-        let halted_host = serde_json::from_str::<faultline_agent::node::NodeStatus>(&hello.status).ok();
+        let halted_host = serde_json::from_str::<NodeStatus>(&hello.status).ok();
         match self.registry.greet(&self.peer, &self.address, hello) {
             Ok(Greeted { line, outgoing, welcome }) => {
                 let message = ControllerMessage { alive_ns: line.alive_ns(), message: Some(Said::Welcome(welcome)) };
-                align(&self.registry, &self.peer.name, &line, halted_host);
+                align(&self.registry, &self.peer.name, &line, halted_host.as_ref());
                 self.stage = Stage::Open { line, outgoing };
                 Ok(message)
             }
@@ -118,22 +120,37 @@ impl Conversation {
     }
 }
 
+/// How long after a host has joined it is rid of a halt that is not in force: one that another controller orders at this
+/// moment is known here by then.
+const RELEASE_AFTER: Duration = Duration::from_secs(5);
+
 /// A host that joins is brought to the halt that is in force, or rid of one of ours that is not any more.
-fn align(registry: &Arc<Registry>, name: &str, line: &Arc<Line>, status: Option<faultline_agent::node::NodeStatus>) {
-    use faultline_agent::node::MustStop;
-    let ours = |halt: &faultline_agent::halt::Halt| halt.reason.starts_with(BY_THE_CONTROLLER);
-    let held = matches!(status.and_then(|status| status.must_stop), Some(MustStop::Halted(halt)) if ours(&halt));
-    let kind = match registry.halted() {
-        Some(reason) => Kind::Halt(HaltOrder { reason }),
-        None if held => Kind::Release(ReleaseOrder {}),
-        None => return,
-    };
-    let (name, line) = (name.to_owned(), Arc::clone(line));
+fn align(registry: &Arc<Registry>, name: &str, line: &Arc<Line>, status: Option<&NodeStatus>) {
+    let halted = registry.halted();
+    if halted.is_none() && !status.is_some_and(is_halted_by_us) {
+        return;
+    }
+    let (registry, name, line) = (Arc::clone(registry), name.to_owned(), Arc::clone(line));
     tokio::spawn(async move {
+        let kind = match halted {
+            Some(reason) => Kind::Halt(HaltOrder { reason }),
+            None => {
+                tokio::time::sleep(RELEASE_AFTER).await;
+                let still = registry.view(&name).is_some_and(|view| is_halted_by_us(&view.status));
+                if registry.halted().is_some() || !still || line.has_ended() {
+                    return;
+                }
+                Kind::Release(ReleaseOrder {})
+            }
+        };
         if let Err(error) = line.ask(kind, PATIENCE).await {
             tracing::warn!(host = name, %error, "a host that joined was not told whether a halt is in force");
         }
     });
+}
+
+fn is_halted_by_us(status: &NodeStatus) -> bool {
+    matches!(&status.must_stop, Some(MustStop::Halted(halt)) if halt.reason.starts_with(BY_THE_CONTROLLER))
 }
 
 impl Stream for Conversation {

@@ -1,5 +1,6 @@
 //! How a run gets a controller: claimed from the queue, or taken over from a controller that is gone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,25 +16,74 @@ use crate::store::{Store, StoreError};
 /// How many queued runs are looked at together.
 const PAGE: i64 = 50;
 
+/// Which runs a controller takes from the queue.
+#[derive(Clone, Copy)]
+pub struct Reach<'a> {
+    /// Whether a host is connected to it.
+    pub host: &'a (dyn Fn(&str) -> bool + Sync),
+    /// Runs that it takes although not all of their hosts are.
+    pub all_the_same: &'a BTreeSet<String>,
+}
+
+impl std::fmt::Debug for Reach<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Reach").field("all_the_same", &self.all_the_same).finish_non_exhaustive()
+    }
+}
+
+impl Reach<'_> {
+    fn covers(&self, run: &str, hosts: &[String]) -> bool {
+        hosts.iter().all(|host| (self.host)(host)) || self.all_the_same.contains(run)
+    }
+}
+
+/// What the queue had for a controller.
+#[derive(Debug, Default)]
+pub struct Claim {
+    /// The run that is its own now.
+    pub run: Option<Run>,
+    /// Runs that could start, and were left in the queue because it cannot reach all of their hosts; each with these.
+    pub out_of_reach: Vec<(String, Vec<String>)>,
+}
+
 impl Store {
-    /// Claims the oldest queued run that may start now, for this controller until `now + lease`: marks it claimed, raises
-    /// its epoch and locks its hosts, all in one transaction. `None` if there is none.
-    ///
-    /// A run waits for its time, for its hosts, and behind older ones that wait for one of its hosts.
+    /// Claims the oldest queued run that may start now, wherever its hosts are connected: see
+    /// [`claim_within`](Self::claim_within).
     ///
     /// # Errors
-    /// [`Refusal::Halted`], or the store's own. After [`StoreError::Unreachable`] a run may have been claimed:
-    /// [`Store::reclaim`] finds it.
+    /// As [`claim_within`](Self::claim_within).
     pub async fn claim_next(
         &self,
         controller: &str,
         lease: Duration,
         now: Timestamp,
     ) -> Result<Option<Run>, StoreError> {
+        let everything = Reach { host: &|_| true, all_the_same: &BTreeSet::new() };
+        Ok(self.claim_within(controller, everything, lease, now).await?.run)
+    }
+
+    /// Claims the oldest queued run that may start now and whose hosts are within reach, for this controller until
+    /// `now + lease`: marks it claimed, raises its epoch and locks its hosts, all in one transaction.
+    ///
+    /// A run waits for its time, for its hosts, and behind older ones that wait for one of its hosts, be it for a
+    /// controller that reaches them.
+    ///
+    /// # Errors
+    /// [`Refusal::Halted`], or the store's own. After [`StoreError::Unreachable`] a run may have been claimed:
+    /// [`Store::reclaim`] finds it.
+    pub async fn claim_within(
+        &self,
+        controller: &str,
+        reach: Reach<'_>,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
         self.done("claim a run", || async {
             let mut work = self.begin(Under::Runs).await?;
             not_halted(&mut work).await?;
-            let Some((id, hosts)) = choose(&mut work, now).await? else { return Ok(None) };
+            let mut out_of_reach = Vec::new();
+            let chosen = choose(&mut work, reach, &mut out_of_reach, now).await?;
+            let Some((id, hosts)) = chosen else { return Ok(Claim { run: None, out_of_reach }) };
             let row = sqlx::query(
                 "UPDATE runs SET state = 'claimed', controller = $2, epoch = epoch + 1, lease_until = $3,
                     started_at = $4
@@ -46,13 +96,13 @@ impl Store {
             .fetch_optional(work.on())
             .await?;
             // Cancelled since it was chosen, which needs no lock: another is found at the next call.
-            let Some(row) = row else { return Ok(None) };
+            let Some(row) = row else { return Ok(Claim { run: None, out_of_reach }) };
             let run = Run::read(&row)?;
             for host in &hosts {
                 lock(&mut work, &run, host, now).await?;
             }
             work.commit().await?;
-            Ok(Some(run))
+            Ok(Claim { run: Some(run), out_of_reach })
         })
         .await
     }
@@ -149,8 +199,13 @@ impl Store {
     }
 }
 
-/// The oldest run that may start, with its hosts.
-async fn choose(work: &mut Work, now: Timestamp) -> Result<Option<(String, Vec<String>)>, Fault> {
+/// The oldest run that may start and is within reach, with its hosts; notes those that are not.
+async fn choose(
+    work: &mut Work,
+    reach: Reach<'_>,
+    out_of_reach: &mut Vec<(String, Vec<String>)>,
+    now: Timestamp,
+) -> Result<Option<(String, Vec<String>)>, Fault> {
     let mut held = Hosts::default();
     for row in sqlx::query("SELECT host, shared FROM host_locks").fetch_all(work.on()).await? {
         held.hold(row.text("host")?, Held::by(row.flag("shared")?));
@@ -187,9 +242,14 @@ async fn choose(work: &mut Work, now: Timestamp) -> Result<Option<(String, Vec<S
                 hosts.extend(next.optional_text("host")?);
                 rows.next();
             }
-            if held.admit(&hosts, how) {
+            if !held.admit(&hosts, how) {
+                continue;
+            }
+            if reach.covers(&id, &hosts) {
                 return Ok(Some((id, hosts)));
             }
+            hosts.iter().for_each(|host| held.hold(host.clone(), how));
+            out_of_reach.push((id.clone(), hosts));
         }
     }
 }

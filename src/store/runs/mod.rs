@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 
+pub use self::claim::{Claim, Reach};
 pub use self::list::{Cursor, Keep, RunFilter};
 pub use self::own::Lease;
 pub(super) use self::submit::{insert, not_halted};
