@@ -2,44 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as no tests to clippy")]
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use faultline::access::{Principal, Role, Scope};
-use faultline::authority::tls::{api_port, system_time};
 use faultline::authority::{Authority, Revocations};
 use faultline::console::router;
 use faultline::controller::{Controller, Parts, Settings};
 use faultline::dispatch::Running;
 use faultline::fleet::registry::Registry;
 use faultline::fleet::remote::RemoteAgent;
+use faultline::serve::api_port;
 use faultline::store::{Store, StoreAddress};
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-
-struct Tls(TcpListener, TlsAcceptor);
-
-impl axum::serve::Listener for Tls {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        loop {
-            let (stream, address) = self.0.accept().await.unwrap();
-            if let Ok(stream) = self.1.accept(stream).await {
-                return (stream, address);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// A controller without hosts, and a token of an admin.
 struct Served {
@@ -80,9 +58,8 @@ async fn serve(folder: &Path) -> (String, String) {
     let token = controller.create_api_token(&root, "ann", "admin", "*", None).await.unwrap().token;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    let tls = TlsAcceptor::from(api_port(controller.authority(), system_time()).unwrap());
-    let router = router(&controller);
-    tokio::spawn(async move { axum::serve(Tls(listener, tls), router).await });
+    let tls = api_port::tls(controller.authority()).unwrap();
+    tokio::spawn(api_port::serve(listener, tls, router(&controller), CancellationToken::new()));
     (url, token)
 }
 

@@ -1,5 +1,6 @@
 //! Halting the whole fleet: everything on every host is undone at once, and nothing is injected until released.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -76,45 +77,53 @@ impl FleetHalted {
 pub async fn halt(registry: &Arc<Registry>, reason: &str, within: Duration) -> FleetHalted {
     let began = Instant::now();
     registry.set_halted(Some(reason.to_owned()));
-    let (lines, gone) = registry.lines();
-    let mut asked = JoinSet::new();
-    for (host, line) in lines {
-        let kind = Kind::Halt(HaltOrder { reason: reason.to_owned() });
-        asked.spawn(async move {
-            let answer = line.ask(kind, within).await.map_err(|error| error.to_string());
-            (host.clone(), answer.and_then(|outcome| obeyed(host, outcome)))
-        });
-    }
+    let order = Kind::Halt(HaltOrder { reason: reason.to_owned() });
     let mut halted = FleetHalted { hosts: Vec::new(), not_reached: Vec::new(), took: Duration::ZERO };
-    let not_reached = |host: String, because: String| {
-        let silent = registry.silent_for(&host).unwrap_or_default();
-        NotReached { host, because, undoes_within: LEASE.saturating_sub(silent) }
-    };
-    for (host, answer) in asked.join_all().await {
-        match answer {
+    for (host, answer) in ask_all(registry, &order, within).await {
+        match answer.and_then(|outcome| obeyed(&host, outcome)) {
             Ok(host) => halted.hosts.push(host),
-            Err(because) => halted.not_reached.push(not_reached(host, because)),
+            Err(because) => {
+                let silent = registry.silent_for(&host).unwrap_or_default();
+                halted.not_reached.push(NotReached { host, because, undoes_within: LEASE.saturating_sub(silent) });
+            }
         }
     }
-    halted.not_reached.extend(gone.into_iter().map(|host| not_reached(host, "it is not connected".into())));
-    halted.hosts.sort_by(|one, other| one.host.cmp(&other.host));
-    halted.not_reached.sort_by(|one, other| one.host.cmp(&other.host));
     halted.took = began.elapsed();
     halted
 }
 
-fn obeyed(host: String, outcome: Outcome) -> Result<HostHalted, String> {
+/// Asks every host that is known the same, all at once: their answers, by name.
+async fn ask_all(registry: &Registry, kind: &Kind, within: Duration) -> BTreeMap<String, Result<Outcome, String>> {
+    let (lines, gone) = registry.lines();
+    let mut asked = JoinSet::new();
+    for (host, line) in lines {
+        let kind = kind.clone();
+        asked.spawn(async move { (host, line.ask(kind, within).await.map_err(|error| error.to_string())) });
+    }
+    let gone = gone.into_iter().map(|host| (host, Err("it is not connected".to_owned())));
+    asked.join_all().await.into_iter().chain(gone).collect()
+}
+
+const SOMETHING_ELSE: &str = "it answers something else than was asked";
+
+fn not_understood(error: &serde_json::Error) -> String {
+    format!("its answer cannot be understood: {error}")
+}
+
+fn obeyed(host: &str, outcome: Outcome) -> Result<HostHalted, String> {
     match outcome {
         Outcome::Halted(halted) => {
-            let understood = |error: serde_json::Error| format!("its answer cannot be understood: {error}");
-            let status: NodeStatus = serde_json::from_str(&halted.status).map_err(understood)?;
+            let status: NodeStatus = serde_json::from_str(&halted.status).map_err(|error| not_understood(&error))?;
             let undone = halted.faults.into_iter().map(|UndoneAlone { fault, undone, .. }| {
-                Ok(FaultHalted { fault, undone: serde_json::from_str(&undone).map_err(understood)? })
+                Ok(FaultHalted {
+                    fault,
+                    undone: serde_json::from_str(&undone).map_err(|error| not_understood(&error))?,
+                })
             });
-            Ok(HostHalted { undone: undone.collect::<Result<_, String>>()?, left: status.stuck, host })
+            Ok(HostHalted { undone: undone.collect::<Result<_, String>>()?, left: status.stuck, host: host.to_owned() })
         }
         Outcome::Refused(reason) => Err(reason),
-        _ => Err("it answers something else than was asked".into()),
+        _ => Err(SOMETHING_ELSE.into()),
     }
 }
 
@@ -131,29 +140,20 @@ pub struct FleetReleased {
 /// Takes the halt of the fleet back. What somebody set on a host itself stays.
 pub async fn release(registry: &Arc<Registry>, within: Duration) -> FleetReleased {
     registry.set_halted(None);
-    let (lines, gone) = registry.lines();
-    let mut asked = JoinSet::new();
-    for (host, line) in lines {
-        asked.spawn(async move { (host, line.ask(Kind::Release(ReleaseOrder {}), within).await) });
-    }
     let mut released = FleetReleased::default();
-    for (host, answer) in asked.join_all().await {
-        let halted = match answer {
-            Ok(Outcome::Released(text)) => {
-                serde_json::from_str::<Option<Halt>>(&text).map_err(|error| error.to_string())
+    for (host, answer) in ask_all(registry, &Kind::Release(ReleaseOrder {}), within).await {
+        let halted = answer.and_then(|outcome| match outcome {
+            Outcome::Released(text) => {
+                serde_json::from_str::<Option<Halt>>(&text).map_err(|error| not_understood(&error))
             }
-            Ok(Outcome::Refused(reason)) => Err(reason),
-            Ok(_) => Err("it answers something else than was asked".into()),
-            Err(error) => Err(error.to_string()),
-        };
+            Outcome::Refused(reason) => Err(reason),
+            _ => Err(SOMETHING_ELSE.into()),
+        });
         match halted {
             Ok(Some(halt)) => released.still_halted.push((host, halt)),
             Ok(None) => {}
             Err(because) => released.not_reached.push((host, because)),
         }
     }
-    released.not_reached.extend(gone.into_iter().map(|host| (host, "it is not connected".into())));
-    released.still_halted.sort_by(|one, other| one.0.cmp(&other.0));
-    released.not_reached.sort();
     released
 }

@@ -9,7 +9,7 @@ use super::rule::{LastRun, Rule, Trigger};
 use crate::document::Kind;
 use crate::document::findings::Findings;
 use crate::document::suggest;
-use crate::document::yaml::at;
+use crate::document::yaml::{Path, at};
 
 /// How far ahead a schedule is tried.
 const YEARS_TRIED: i64 = 10;
@@ -22,7 +22,7 @@ const SLOTS_MEASURED: usize = 2_000;
 pub(crate) fn check(schedule: &Schedule, now: Timestamp, findings: &mut Findings<'_>) {
     let spec = &schedule.spec;
     findings.name(&at!["metadata", "name"], &schedule.metadata.name, "a schedule's");
-    experiment(spec, findings);
+    experiment_source(at!["spec", "experiment"], &spec.experiment, findings);
     let usable = trigger(spec, findings) & times(spec, findings);
     let usable = blackouts(schedule, findings) & usable;
     if spec.history.keep == 0 {
@@ -33,9 +33,9 @@ pub(crate) fn check(schedule: &Schedule, now: Timestamp, findings: &mut Findings
     }
 }
 
-fn experiment(spec: &ScheduleSpec, findings: &mut Findings<'_>) {
-    let path = at!["spec", "experiment"];
-    match &spec.experiment {
+/// Checks the experiment that a schedule or a game day runs, which stands at this path.
+pub(crate) fn experiment_source(path: Path, source: &ExperimentSource, findings: &mut Findings<'_>) {
+    match source {
         ExperimentSource::Inline(inline) => {
             findings.within(path, |findings| crate::experiment::check::check_spec(inline, findings));
         }

@@ -17,9 +17,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::{Authority, AuthorityError, tls};
-use crate::console;
-use crate::controller::Controller;
-use crate::fleet::server::{Enroller, enrolment};
 
 /// How many connections there may be at once.
 const MOST: usize = 1024;
@@ -33,20 +30,15 @@ const ALIVE: Duration = Duration::from_secs(30);
 const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// TLS with the controller's certificate.
-pub(super) fn tls(authority: &Authority) -> Result<TlsAcceptor, AuthorityError> {
+///
+/// # Errors
+/// If the authority cannot issue one.
+pub fn tls(authority: &Authority) -> Result<TlsAcceptor, AuthorityError> {
     Ok(TlsAcceptor::from(tls::api_port(authority, tls::system_time())?))
 }
 
-/// Serves until the stop.
-pub(super) async fn serve(
-    listener: TcpListener,
-    accept: TlsAcceptor,
-    controller: Arc<Controller>,
-    enroller: Arc<dyn Enroller>,
-    stop: CancellationToken,
-) {
-    let router =
-        console::router(&controller).route_service("/faultline.agent.v1.Enrolment/{call}", enrolment(enroller));
+/// Serves these routes until the stop.
+pub async fn serve(listener: TcpListener, accept: TlsAcceptor, router: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MOST));
     let graceful = Arc::new(GracefulShutdown::new());
     loop {

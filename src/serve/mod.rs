@@ -10,7 +10,7 @@
 //! - a stop ends runs first, undone, while their agents are still connected, and the ports after that;
 //! - what another controller decided (a halt, a revocation, a stop) is obeyed here within seconds, from the store.
 
-mod api_port;
+pub mod api_port;
 mod enrolling;
 mod halting;
 mod hearing;
@@ -33,13 +33,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::first_admin::{self, FirstAdmin};
 use crate::authority::{AGENT_LIFE, Authority, AuthorityError, Revocations};
+use crate::console::router;
 use crate::controller::{Controller, FindAgent, Parts, Settings};
 use crate::dispatch::{Dispatcher, Hosts, Running};
 use crate::document::load::LoadError;
 use crate::fleet::Agent;
 use crate::fleet::registry::Registry;
 use crate::fleet::remote::RemoteAgent;
-use crate::fleet::server::{self, AuthorityGate};
+use crate::fleet::server::{self, AuthorityGate, enrolment};
 use crate::notify::{self, Notifier};
 use telling::Telling;
 
@@ -216,7 +217,8 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     let ports = CancellationToken::new();
     let tasks = TaskTracker::new();
     tasks.spawn(server::serve(agents, gate, Arc::clone(&registry), ports.clone()));
-    tasks.spawn(api_port::serve(api, accept, Arc::clone(&controller), enroller, ports.clone()));
+    let routes = router(&controller).route_service("/faultline.agent.v1.Enrolment/{call}", enrolment(enroller));
+    tasks.spawn(api_port::serve(api, accept, routes, ports.clone()));
     tasks.spawn(presence::keep(store.clone(), Arc::clone(&registry), id.clone(), telling.clone(), ports.clone()));
     tasks.spawn(telling::watch_hosts(Arc::clone(&controller), telling.clone(), ports.clone()));
     tasks.spawn(telling::watch_queue(Arc::clone(&controller), telling.clone(), ports.clone()));

@@ -1,18 +1,15 @@
 //! The client against a controller's API over real TLS.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::follow::Followed;
 use super::{Client, ControllerFlags};
 use crate::access::Role;
-use crate::authority::tls::{api_port, system_time};
 use crate::cli::failure::{Failure, exit_code, render};
 use crate::console::{PlanRequest, Reason, RunRequest, router};
 use crate::controller::Controller;
@@ -22,27 +19,7 @@ use crate::controller::halt::HaltAnswer;
 use crate::controller::plan::PlanAnswer;
 use crate::controller::runs::RunView;
 use crate::report::fixture::{Ending, journal, lines};
-
-struct Tls(TcpListener, TlsAcceptor);
-
-impl axum::serve::Listener for Tls {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        loop {
-            let (stream, address) = self.0.accept().await.unwrap();
-            // Clients that do not trust the certificate leave here.
-            if let Ok(stream) = self.1.accept(stream).await {
-                return (stream, address);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
+use crate::serve::api_port;
 
 /// A controller with one host, behind its API port, in a runtime of its own.
 struct Served {
@@ -67,10 +44,8 @@ fn served() -> Served {
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
-        let tls = api_port(fixture.controller.authority(), system_time()).unwrap();
-        let listener = Tls(listener, TlsAcceptor::from(tls));
-        let router = router(&fixture.controller);
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let tls = api_port::tls(fixture.controller.authority()).unwrap();
+        tokio::spawn(api_port::serve(listener, tls, router(&fixture.controller), CancellationToken::new()));
         (fixture, url, tokens)
     });
     let controller = Arc::clone(&fixture.controller);

@@ -1,12 +1,11 @@
 use std::collections::BTreeMap;
 
 use super::selector;
-use crate::document::Kind;
 use crate::document::findings::Findings;
-use crate::document::suggest;
 use crate::document::yaml::{Path, at};
 use crate::experiment::document::{MethodStep, Spec};
 use crate::game_day::document::{ExpectedAlert, ExperimentSource, GameDaySpec};
+use crate::schedule::check::experiment_source;
 
 /// What is run, in order.
 pub(super) fn check(spec: &GameDaySpec, findings: &mut Findings<'_>) {
@@ -17,7 +16,7 @@ pub(super) fn check(spec: &GameDaySpec, findings: &mut Findings<'_>) {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, planned) in spec.experiments.iter().enumerate() {
         let path = all.join(index);
-        source(&path, &planned.experiment, findings);
+        experiment_source(path.join("experiment"), &planned.experiment, findings);
         match (&planned.name, &planned.experiment) {
             (None, ExperimentSource::Inline(_)) if findings.is_whole(&path.join("name")) => {
                 findings.error(&path, "an experiment written out here needs a name", "give `name: slow-backend`");
@@ -39,27 +38,6 @@ pub(super) fn check(spec: &GameDaySpec, findings: &mut Findings<'_>) {
         }
     }
     longer_than_window(spec, findings);
-}
-
-fn source(path: &Path, source: &ExperimentSource, findings: &mut Findings<'_>) {
-    let path = path.join("experiment");
-    match source {
-        ExperimentSource::Inline(inline) => {
-            findings.within(path, |findings| crate::experiment::check::check_spec(inline, findings));
-        }
-        ExperimentSource::Named(name) => {
-            let names: Vec<&str> = findings.document.file.names(Kind::Experiment).collect();
-            if names.contains(&name.as_str()) {
-                return;
-            }
-            // Any other name may be one that the controller knows.
-            if let Some(near) = suggest::nearest(name, names) {
-                let hint = format!("did you mean `{near}`?");
-                findings.warn(&path, format!("there is no experiment `{name}` in this file"), hint);
-            }
-            findings.name(&path, name, "an experiment's");
-        }
-    }
 }
 
 fn expected(path: &Path, alert: &ExpectedAlert, findings: &mut Findings<'_>) {

@@ -2,6 +2,7 @@
 
 use statrs::function::beta::ln_beta;
 
+use super::continued_fraction::ContinuedFraction;
 use super::ln_one_minus_exp;
 
 /// More steps than any count of events that fits the judge needs: convergence takes about the square root of the
@@ -27,29 +28,19 @@ fn ln_near_zero(a: f64, b: f64, x: f64) -> f64 {
     a * x.ln() + b * (-x).ln_1p() - a.ln() - ln_beta(a, b) + fraction(a, b, x).ln()
 }
 
-/// The continued fraction, by Lentz's method.
+/// The continued fraction.
 fn fraction(a: f64, b: f64, x: f64) -> f64 {
-    const TINY: f64 = 1e-300;
-    let keep = |value: f64| if value.abs() < TINY { TINY } else { value };
-    let mut c = 1.0;
-    let mut d = 1.0 / keep(1.0 - (a + b) * x / (a + 1.0));
-    let mut value = d;
+    let mut fraction = ContinuedFraction::begin(1.0, 1.0 - (a + b) * x / (a + 1.0));
     for step in 1..LONGEST {
         let m = f64::from(step);
         let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
-        d = 1.0 / keep(1.0 + even * d);
-        c = keep(1.0 + even / c);
-        value *= d * c;
+        fraction.go_on(even, 1.0);
         let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
-        d = 1.0 / keep(1.0 + odd * d);
-        c = keep(1.0 + odd / c);
-        let change = d * c;
-        value *= change;
-        if (change - 1.0).abs() < 1e-15 {
+        if fraction.go_on(odd, 1.0) {
             break;
         }
     }
-    value
+    fraction.value()
 }
 
 #[cfg(test)]

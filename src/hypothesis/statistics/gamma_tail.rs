@@ -2,6 +2,7 @@
 
 use statrs::function::gamma::ln_gamma;
 
+use super::continued_fraction::ContinuedFraction;
 use super::ln_one_minus_exp;
 
 const LONGEST: u32 = 200_000;
@@ -34,27 +35,19 @@ fn series(a: f64, x: f64) -> f64 {
     sum
 }
 
-/// DLMF 8.9.2, by Lentz's method.
+/// DLMF 8.9.2.
 fn fraction(a: f64, x: f64) -> f64 {
-    const TINY: f64 = 1e-300;
-    let keep = |value: f64| if value.abs() < TINY { TINY } else { value };
     let mut b = x + 1.0 - a;
-    let mut c = 1.0 / TINY;
-    let mut d = 1.0 / keep(b);
-    let mut value = d;
+    let mut fraction = ContinuedFraction::begin(f64::INFINITY, b);
     for step in 1..LONGEST {
         let i = f64::from(step);
         let numerator = -i * (i - a);
         b += 2.0;
-        d = 1.0 / keep(numerator * d + b);
-        c = keep(b + numerator / c);
-        let change = d * c;
-        value *= change;
-        if (change - 1.0).abs() < 1e-15 {
+        if fraction.go_on(numerator, b) {
             break;
         }
     }
-    value
+    fraction.value()
 }
 
 #[cfg(test)]

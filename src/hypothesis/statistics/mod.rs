@@ -8,6 +8,7 @@
 //! tails leave the range of an `f64` after a few hundred requests.
 
 mod beta_tail;
+mod continued_fraction;
 mod gamma_tail;
 mod planning;
 mod sequential;
