@@ -18,6 +18,7 @@ use crate::controller::Controller;
 use crate::controller::agents::{AgentDetails, AgentsList, Revoked};
 use crate::controller::api_tokens::{ApiTokenView, ApiTokensList, MadeApiToken};
 use crate::controller::audit::{AuditPage, AuditVerified};
+use crate::controller::controllers::ControllersList;
 use crate::controller::enrolment::{EnrolmentTokenView, EnrolmentTokensList, MadeEnrolmentToken};
 use crate::controller::halt::{HaltAnswer, HaltState, ReleaseAnswer};
 use crate::controller::identity::Identity;
@@ -69,6 +70,10 @@ pub(super) async fn ready(controller: Arc<Controller>) -> Answered<Ready> {
 
 pub(super) async fn identity(call: Call<Nothing, NoBody>) -> Answered<Json<Identity>> {
     Ok(Json(call.controller.identity(&call.principal)))
+}
+
+pub(super) async fn controllers(call: Call<Nothing, NoBody>) -> Answered<Json<ControllersList>> {
+    Ok(Json(call.controller.controllers(&call.principal).await?))
 }
 
 pub(super) async fn metrics(call: Call<Nothing, NoBody>) -> Answered<Exposition> {

@@ -24,6 +24,9 @@ pub struct Problem {
     /// The way on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The URL of the controller that answers this, if another one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller: Option<String>,
 }
 
 /// What every problem's type begins with.
@@ -44,6 +47,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             hint: (!hint.is_empty()).then_some(hint),
+            controller: None,
         }
     }
 
@@ -115,7 +119,12 @@ impl From<ControllerError> for Problem {
         if status.is_server_error() {
             tracing::error!(%error, "a call of the API failed");
         }
-        Self::new(status, kind, title, error.to_string(), error.hint())
+        let problem = Self::new(status, kind, title, error.to_string(), error.hint());
+        let controller = match error {
+            ControllerError::Elsewhere { address, .. } => address,
+            _ => None,
+        };
+        Self { controller, ..problem }
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         open(READY, "ready", "Whether the store answers, some controller schedules, and this one is not about to end", does::ready),
         endpoint(GET, "/openapi.json", "description", "This description", Action::See, does::description),
         endpoint(GET, "/metrics", "metrics", "Metrics for Prometheus", Action::SeeFleet, does::metrics),
+        endpoint(GET, "/v1/controllers", "listControllers", "The controllers of the fleet; each answers every call", Action::See, does::controllers),
         endpoint(GET, "/v1/identity", "identity", "Who the token says that you are", Action::See, does::identity),
 
         endpoint(POST, "/v1/plans", "plan", "Which hosts a run would meet now, what it would do there, and the hash of that; nothing is touched", Action::Plan, does::plan),

@@ -1,7 +1,10 @@
 //! What happened in a run: its journal, and reports made from it.
+//!
+//! The whole journal is where the run was driven or closed. While that controller lives, others say where it is; of one that
+//! is gone they answer with what the store has: everything that decided the run, and no samples.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Cursor, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use crate::access::{Action, Principal};
 use crate::report::{Format, Journal, ReportError, RunReport, render};
 use crate::run::folder::JOURNAL;
 use crate::run::journal::Entry;
+use crate::store::ALIVE;
 use crate::store::runs::Run;
 
 /// A part of a run's journal.
@@ -59,8 +63,8 @@ impl Controller {
                 next_question = Instant::now() + LOOK * 10;
             }
             let over = run.state.is_over();
-            let path = self.journal_of(&run).await?;
-            let page = tokio::task::spawn_blocking(move || page(&path, from))
+            let kept = self.journal_of(&run).await?;
+            let page = tokio::task::spawn_blocking(move || kept.page(from))
                 .await
                 .map_err(|error| ControllerError::Broken(error.to_string()))??;
             let waited = Instant::now() >= until || self.stopping.is_cancelled();
@@ -80,41 +84,87 @@ impl Controller {
     pub async fn report(&self, who: &Principal, id: &str, format: Format) -> Result<String, ControllerError> {
         self.authorise(who, Action::See, &self.object_of_run(id).await?).await?;
         let run = self.store.run(id).await?;
-        let path = self.journal_of(&run).await?;
-        if !path.is_file() {
+        let kept = self.journal_of(&run).await?;
+        if !kept.has_begun() {
             return Err(ControllerError::NotBegun { run: run.id, state: run.state });
         }
         let made = tokio::task::spawn_blocking(move || {
-            let report = RunReport::from_journal(&Journal::read(&path)?)?;
-            render(&report, format)
+            let report = match &kept {
+                Kept::File(path) => RunReport::from_journal(&Journal::read(path)?)?,
+                Kept::Text(_) => RunReport::from_entries(&kept.whole()?)?,
+            };
+            Ok::<_, ControllerError>(render(&report, format)?)
         });
-        Ok(made.await.map_err(|error| ControllerError::Broken(error.to_string()))??)
+        made.await.map_err(|error| ControllerError::Broken(error.to_string()))?
     }
 
-    /// Where the journal of a run is, or will be.
-    async fn journal_of(&self, run: &Run) -> Result<PathBuf, ControllerError> {
-        let path = self.runs_folder().join(&run.id).join(JOURNAL);
-        match &run.controller {
-            Some(controller) if *controller != self.id && !path.is_file() => {
-                let controllers = self.store.controllers().await?;
-                let address = controllers.into_iter().find(|other| other.id == *controller).map(|other| other.address);
-                Err(ControllerError::Elsewhere { run: run.id.clone(), controller: controller.clone(), address })
+    /// The journal of a run, as far as it can be had here.
+    async fn journal_of(&self, run: &Run) -> Result<Kept, ControllerError> {
+        let Some(driver) = run.controller.as_ref().filter(|driver| **driver != self.id) else {
+            return Ok(Kept::File(self.runs_folder().join(&run.id).join(JOURNAL)));
+        };
+        let since = self.now().await? - ALIVE;
+        let other = self.store.controllers().await?.into_iter().find(|other| other.id == *driver);
+        if let Some(other) = other.filter(|other| other.seen_at > since) {
+            let address = Some(other.address).filter(|address| !address.is_empty());
+            return Err(ControllerError::Elsewhere { run: run.id.clone(), controller: driver.clone(), address });
+        }
+        // The bytes of its journal where another controller takes it over.
+        let entries = self.store.entries(&run.id, 0).await?;
+        Ok(Kept::Text(entries.into_iter().map(|entry| entry + "\n").collect()))
+    }
+}
+
+/// A journal, one entry a line.
+#[derive(Debug)]
+enum Kept {
+    /// In the folder of the run, which need not be there yet.
+    File(PathBuf),
+    /// As the store has it.
+    Text(String),
+}
+
+impl Kept {
+    fn has_begun(&self) -> bool {
+        match self {
+            Self::File(path) => path.is_file(),
+            Self::Text(text) => !text.is_empty(),
+        }
+    }
+
+    /// The whole lines from this byte on.
+    fn page(&self, from: u64) -> Result<JournalPage, ControllerError> {
+        match self {
+            Self::File(path) => match File::open(path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    Ok(JournalPage { entries: Vec::new(), next: from, over: false })
+                }
+                Err(source) => Err(ReportError::Read { path: path.into(), source }.into()),
+                Ok(file) => page(path, BufReader::new(file), from),
+            },
+            Self::Text(text) => page(Path::new("the store"), Cursor::new(text), from),
+        }
+    }
+
+    fn whole(&self) -> Result<Vec<Entry>, ControllerError> {
+        let mut entries = Vec::new();
+        let mut from = 0;
+        loop {
+            let page = self.page(from)?;
+            if page.entries.is_empty() {
+                return Ok(entries);
             }
-            _ => Ok(path),
+            entries.extend(page.entries);
+            from = page.next;
         }
     }
 }
 
 /// The whole lines of a journal from this byte on.
-fn page(path: &Path, from: u64) -> Result<JournalPage, ControllerError> {
+fn page(path: &Path, mut reader: impl BufRead + Seek, from: u64) -> Result<JournalPage, ControllerError> {
     let failed = |source| ReportError::Read { path: path.into(), source };
     let mut page = JournalPage { entries: Vec::new(), next: from, over: false };
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(page),
-        file => file.map_err(failed)?,
-    };
-    file.seek(SeekFrom::Start(from)).map_err(failed)?;
-    let mut reader = BufReader::new(file);
+    reader.seek(SeekFrom::Start(from)).map_err(failed)?;
     let mut line = Vec::new();
     while page.next - from < PAGE {
         line.clear();
@@ -137,25 +187,37 @@ fn page(path: &Path, from: u64) -> Result<JournalPage, ControllerError> {
 
 #[cfg(test)]
 mod tests {
-    use super::page;
+    use super::Kept;
     use crate::report::fixture::{Ending, journal, lines};
 
     #[test]
     fn pages_follow_each_other_and_a_torn_line_waits_for_its_end() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("journal.jsonl");
-        assert_eq!(page(&path, 0).unwrap().entries, []);
+        let kept = Kept::File(path.clone());
+        let page = |from| kept.page(from);
+        assert!(!kept.has_begun());
+        assert_eq!(page(0).unwrap().entries, []);
         let entries = journal(Ending::Held);
         let text = lines(&entries[..5]);
         std::fs::write(&path, &text[..text.len() - 3]).unwrap();
-        let first = page(&path, 0).unwrap();
+        let first = page(0).unwrap();
         assert_eq!(first.entries, entries[..4]);
         std::fs::write(&path, &text).unwrap();
-        let second = page(&path, first.next).unwrap();
+        let second = page(first.next).unwrap();
         assert_eq!(second.entries, entries[4..5]);
         assert_eq!(second.next, text.len() as u64);
-        assert_eq!(page(&path, second.next).unwrap().entries, []);
-        let error = page(&path, first.next - 2).unwrap_err();
+        assert_eq!(page(second.next).unwrap().entries, []);
+        let error = page(first.next - 2).unwrap_err();
         assert_eq!(error.class().0, 400, "{error}");
+    }
+
+    #[test]
+    fn what_the_store_has_is_paged_as_a_file_is() {
+        let entries = journal(Ending::Held);
+        let kept = Kept::Text(lines(&entries));
+        assert_eq!(kept.whole().unwrap(), entries);
+        assert_eq!(kept.page(lines(&entries[..3]).len() as u64).unwrap().entries, entries[3..]);
+        assert!(!Kept::Text(String::new()).has_begun());
     }
 }

@@ -11,6 +11,7 @@ pub mod approve;
 pub mod audit;
 pub mod cancel;
 mod command;
+pub mod controllers;
 pub mod enrolment;
 mod error;
 mod fleet;

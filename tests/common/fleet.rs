@@ -116,6 +116,33 @@ impl Fleet {
         Some(Self { agent, controller: None, log, scratch, founding, admin, fingerprint, ports: None })
     }
 
+    /// A further controller of the same fleet over the same store, made as a person makes it; it does not serve yet.
+    pub fn joining(&self) -> Self {
+        let Founding { place, address, store, within } = &self.founding;
+        let scratch = tempfile::Builder::new().prefix("faultline-test-").tempdir_in(within).unwrap();
+        let mut init = Command::new(env!("CARGO_BIN_EXE_faultline"));
+        init.arg("init").arg("--join").arg(self.path("controller/authority"));
+        init.args(["--name", address, "--json", "--data"]).arg(scratch.path().join("controller"));
+        let made = init.output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let founding =
+            Founding { place: *place, address: address.clone(), store: store.clone(), within: within.clone() };
+        let (admin, fingerprint) = (self.admin.clone(), self.fingerprint.clone());
+        let (agent, log) = (self.agent.clone(), Arc::default());
+        Self { agent, controller: None, log, scratch, founding, admin, fingerprint, ports: None }
+    }
+
+    /// The id of the controller, as the store knows it.
+    pub fn id(&self) -> String {
+        let text = std::fs::read_to_string(self.path("controller/controller-id")).unwrap();
+        text.split_whitespace().next().unwrap().to_owned()
+    }
+
+    /// Its port for agents.
+    pub fn agents_address(&self) -> String {
+        format!("{}:{}", self.founding.address, self.ports.unwrap().1)
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LONGEST: usize = 256 << 20;
 
 /// Where a controller is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
     host: String,
     port: u16,
@@ -77,10 +77,12 @@ pub(super) struct Answer {
 pub(super) struct Trouble {
     pub(super) what: String,
     pub(super) hint: String,
+    /// Whether the request may have come to the controller all the same.
+    pub(super) sent: bool,
 }
 
 fn trouble(what: impl Into<String>, hint: impl Into<String>) -> Trouble {
-    Trouble { what: what.into(), hint: hint.into() }
+    Trouble { what: what.into(), hint: hint.into(), sent: false }
 }
 
 pub(super) async fn exchange(
@@ -130,9 +132,10 @@ pub(super) async fn exchange(
     };
     let answered = tokio::time::timeout(PATIENCE, answered).await;
     connection.abort();
-    answered.unwrap_or_else(|_| {
+    let answered = answered.unwrap_or_else(|_| {
         Err(trouble("no answer within 120 s", "it may be done all the same: look before asking again"))
-    })
+    });
+    answered.map_err(|trouble| Trouble { sent: true, ..trouble })
 }
 
 async fn connect(

@@ -1,4 +1,7 @@
 //! A run on a controller, followed from here to its verdict.
+//!
+//! When that controller is gone, another one has the run, and closes it; its journal is read from there anew, since it is
+//! another file.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +11,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Client, part};
 use crate::cli::failure::Failure;
 use crate::console::Reason;
+use crate::controller::controllers::ControllersList;
 use crate::controller::journal::JournalPage;
 use crate::controller::runs::{RunDetails, RunStanding, RunView};
-use crate::run::journal::Entry;
+use crate::run::journal::{Entry, Event};
 
 /// How long the controller is asked to wait for news, in seconds.
 const WAIT: u64 = 20;
@@ -38,7 +42,8 @@ impl Client {
             let interrupts = signal(SignalKind::interrupt())
                 .map_err(|error| Failure::precondition("interruptions cannot be listened to").because(error))?;
             let mut following =
-                Following { client: self, id: &run.id, interrupts, interrupted: false, entries: Vec::new() };
+                Following { client: self, id: &run.id, interrupts, interrupted: false, entries: Vec::new(), heard: 0 };
+            following.look_for_controllers().await;
             following.follow(&mut heard, &mut told).await
         })
     }
@@ -49,7 +54,10 @@ struct Following<'a> {
     id: &'a str,
     interrupts: Signal,
     interrupted: bool,
+    /// Those of the controller that is asked.
     entries: Vec<Entry>,
+    /// How many entries but for samples were passed on, from whichever controller.
+    heard: usize,
 }
 
 impl Following<'_> {
@@ -60,6 +68,7 @@ impl Following<'_> {
     ) -> Result<Followed, Failure> {
         let (mut from, mut last_heard) = (0, Instant::now());
         let mut waits = RunStanding::Running;
+        let (mut asked, mut trouble) = (self.client.url(), String::new());
         loop {
             let path = format!("/v1/runs/{}/journal?from={from}&wait={WAIT}", part(self.id));
             let page = tokio::select! {
@@ -69,11 +78,25 @@ impl Following<'_> {
                     continue;
                 }
             };
+            let answers = self.client.url();
+            if answers != asked {
+                asked = answers;
+                if from > 0 {
+                    told(&format!("the run is followed on {asked}\n"));
+                    self.entries.clear();
+                    from = 0;
+                    continue;
+                }
+            }
             let page = match page {
                 Ok(page) => page,
-                // A controller that is restarted finishes the run; it is waited for.
+                // A controller that is restarted finishes the run, or another one does; that is waited for.
                 Err(error) if last_heard.elapsed() < PATIENCE => {
-                    told(&format!("{error}; asked again\n"));
+                    let again = error.to_string();
+                    if trouble != again {
+                        told(&format!("{again}; asked again\n"));
+                        trouble = again;
+                    }
                     tokio::time::sleep(Duration::from_secs(2)).await;
                     continue;
                 }
@@ -81,7 +104,7 @@ impl Following<'_> {
             };
             last_heard = Instant::now();
             from = page.next;
-            page.entries.iter().for_each(&mut *heard);
+            self.pass_on(&page.entries, heard);
             self.entries.extend(page.entries);
             if page.over {
                 return self.ended().await;
@@ -94,6 +117,28 @@ impl Following<'_> {
                 }
             }
         }
+    }
+
+    /// Passes on what was not heard before, if from another controller.
+    fn pass_on(&mut self, entries: &[Entry], heard: &mut impl FnMut(&Entry)) {
+        let decides = |entry: &&Entry| !matches!(entry.event, Event::Sample(_));
+        let mut known = self.entries.iter().filter(decides).count();
+        for entry in entries {
+            known += usize::from(decides(&entry));
+            if known >= self.heard {
+                if known > self.heard || !decides(&entry) {
+                    heard(entry);
+                }
+                self.heard = known;
+            }
+        }
+    }
+
+    /// Learns where the other controllers are, as long as there is one that can be asked.
+    async fn look_for_controllers(&self) {
+        let list = self.client.ask::<ControllersList>(Method::GET, "/v1/controllers", None::<&()>).await;
+        let urls = list.map(|list| list.controllers.into_iter().map(|controller| controller.url).collect::<Vec<_>>());
+        self.client.also(&urls.unwrap_or_default());
     }
 
     async fn show(&self) -> Result<RunDetails, Failure> {

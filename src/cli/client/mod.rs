@@ -1,11 +1,14 @@
 //! The command line as a client of a controller: where it is, by what it is known, and one request at a time.
+//!
+//! Where a fleet has several controllers, each of them answers; the one that answered last is asked first. A request is
+//! made again elsewhere if it did not leave, or if it changes nothing.
 
 mod exchange;
 pub(super) mod follow;
 pub(super) mod run;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
 use faultline_agent::credentials::Fingerprint;
@@ -24,7 +27,7 @@ use exchange::{Address, Answer};
 /// others can read.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ControllerFlags {
-    /// The controller, as in `https://chaos.example:7443`
+    /// The controller, as in `https://chaos.example:7443`; of several, separated by commas, any that answers
     #[arg(long, global = true, value_name = "URL", help_heading = "Controller")]
     pub controller: Option<String>,
     /// A file with the token of the API [default: what FAULTLINE_TOKEN holds]
@@ -49,7 +52,8 @@ pub struct ControllerFlags {
 #[derive(Debug)]
 pub(super) struct Client {
     runtime: tokio::runtime::Runtime,
-    address: Address,
+    /// The controllers of the fleet that are known; the one to be asked is the first. Never empty.
+    addresses: Mutex<Vec<Address>>,
     tls: Arc<rustls::ClientConfig>,
     token: String,
 }
@@ -65,17 +69,18 @@ impl ControllerFlags {
         self.client_of(&url)
     }
 
-    /// The controller at this address.
-    pub(super) fn client_of(&self, url: &str) -> Result<Client, Failure> {
-        let address =
-            Address::parse(url).map_err(|error| Failure::usage(error).hint("as in https://chaos.example:7443"))?;
+    /// The controller at this address, or any of those at these.
+    pub(super) fn client_of(&self, urls: &str) -> Result<Client, Failure> {
+        let addresses = urls.split(',').map(|url| Address::parse(url.trim())).collect::<Result<Vec<_>, _>>();
+        let addresses = addresses.map_err(|error| Failure::usage(error).hint("as in https://chaos.example:7443"))?;
+        let addresses = Mutex::new(addresses);
         let tls = anonymous(&self.trust()?, &[b"http/1.1"], system_time())
             .map_err(|error| Failure::usage("TLS cannot be set up").because(error))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Failure::precondition("this host has too few resources").because(error))?;
-        Ok(Client { runtime, address, tls, token: self.token()? })
+        Ok(Client { runtime, addresses, tls, token: self.token()? })
     }
 
     fn trust(&self) -> Result<ControllerTrust, Failure> {
@@ -107,9 +112,30 @@ impl ControllerFlags {
 }
 
 impl Client {
-    /// Where it is.
+    /// Where the controller is that is asked now.
     pub(super) fn url(&self) -> String {
-        self.address.to_string()
+        self.addresses().first().map(Address::to_string).unwrap_or_default()
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Vec<Address>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on this controller is asked first.
+    fn prefer(&self, address: Address) {
+        let mut addresses = self.addresses();
+        addresses.retain(|known| *known != address);
+        addresses.insert(0, address);
+    }
+
+    /// There are these controllers too, if those that are known do not answer. What cannot be read is left out.
+    fn also(&self, urls: &[String]) {
+        let mut addresses = self.addresses();
+        for address in urls.iter().filter_map(|url| Address::parse(url).ok()) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
     }
 
     /// Reads something.
@@ -143,30 +169,92 @@ impl Client {
         serde_json::from_slice(&answer.body).map_err(|error| self.not_understood(&error))
     }
 
+    /// Asks the controllers in turn, until one answers.
     async fn exchange(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Answer, Failure> {
         let body = match body {
             Some(body) => serde_json::to_vec(body).map_err(|error| self.not_understood(&error))?,
             None => Vec::new(),
         };
-        let answer = exchange::exchange(&self.address, &self.tls, &self.token, method, path, body).await;
-        let answer = answer.map_err(|trouble| {
-            Failure::precondition(format!("the controller {} cannot be asked: {}", self.address, trouble.what))
-                .hint(trouble.hint)
+        let known = self.addresses().clone();
+        let mut first_trouble = None;
+        for address in known {
+            match self.exchange_with(&address, method.clone(), path, body.clone()).await {
+                Ok(answer) => {
+                    self.prefer(address);
+                    return Ok(answer);
+                }
+                Err(Refused::Elsewhere(other, failure)) if method == Method::GET => {
+                    let answer = self.exchange_with(&other, method.clone(), path, body.clone()).await;
+                    return match answer {
+                        Ok(answer) => {
+                            self.prefer(other);
+                            Ok(answer)
+                        }
+                        Err(Refused::Unreachable { .. } | Refused::Elsewhere(..)) => Err(failure),
+                        Err(Refused::Answered(failure)) => Err(failure),
+                    };
+                }
+                Err(Refused::Elsewhere(_, failure)) => return Err(failure),
+                Err(Refused::Answered(failure)) => {
+                    self.prefer(address);
+                    return Err(failure);
+                }
+                Err(Refused::Unreachable { sent: true, failure }) if method != Method::GET => return Err(failure),
+                Err(Refused::Unreachable { failure, .. }) => {
+                    first_trouble.get_or_insert(failure);
+                }
+            }
+        }
+        Err(first_trouble.unwrap_or_else(|| Failure::usage("no controller is named")))
+    }
+
+    async fn exchange_with(
+        &self,
+        address: &Address,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer, Refused> {
+        let answer = exchange::exchange(address, &self.tls, &self.token, method, path, body).await;
+        let answer = answer.map_err(|trouble| Refused::Unreachable {
+            sent: trouble.sent,
+            failure: Failure::precondition(format!("the controller {address} cannot be asked: {}", trouble.what))
+                .hint(trouble.hint),
         })?;
         if answer.status.is_success() {
             return Ok(answer);
         }
         Err(match serde_json::from_slice::<Problem>(&answer.body) {
-            Ok(problem) => refused(problem),
-            Err(_) => Failure::precondition(format!("{} answers {} to {path}", self.address, answer.status))
-                .hint("is this the API port of a Faultline controller?"),
+            Ok(problem) => match problem.controller.as_deref().map(Address::parse) {
+                Some(Ok(other)) if other != *address => Refused::Elsewhere(other, refused(problem)),
+                _ => Refused::Answered(refused(problem)),
+            },
+            Err(_) => Refused::Answered(
+                Failure::precondition(format!("{address} answers {} to {path}", answer.status))
+                    .hint("is this the API port of a Faultline controller?"),
+            ),
         })
     }
 
     fn not_understood(&self, error: &dyn std::fmt::Display) -> Failure {
-        Failure::precondition(format!("the answer of {} is not understood: {error}", self.address))
+        Failure::precondition(format!("the answer of {} is not understood: {error}", self.url()))
             .hint("install the same version of Faultline here and there")
     }
+}
+
+/// Why a controller did not do what it was asked.
+#[derive(Debug)]
+enum Refused {
+    /// It did not answer.
+    Unreachable {
+        /// Whether the request may have come to it.
+        sent: bool,
+        failure: Failure,
+    },
+    /// Another one does it.
+    Elsewhere(Address, Failure),
+    /// It does not.
+    Answered(Failure),
 }
 
 /// What the controller said, with the exit code that the same would have here.
@@ -233,6 +321,7 @@ mod texts {
             status: 409,
             detail: "the fleet is halted".into(),
             hint: Some("release it".into()),
+            controller: None,
         };
         let error: anyhow::Error = refused(problem("halted")).into();
         assert_eq!(crate::cli::failure::render(&error, false), "error: the fleet is halted\n\nhint: release it\n");
