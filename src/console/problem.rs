@@ -26,7 +26,7 @@ pub struct Problem {
     pub hint: Option<String>,
     /// The URL of the controller that answers this, if another one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub controller: Option<String>,
+    pub controller: Option<Box<str>>,
 }
 
 /// What every problem's type begins with.
@@ -121,7 +121,7 @@ impl From<ControllerError> for Problem {
         }
         let problem = Self::new(status, kind, title, error.to_string(), error.hint());
         let controller = match error {
-            ControllerError::Elsewhere { address, .. } => address,
+            ControllerError::Elsewhere { address, .. } => address.map(String::into_boxed_str),
             _ => None,
         };
         Self { controller, ..problem }
