@@ -75,6 +75,38 @@ fn an_agent_that_loses_its_controller_undoes_alone() {
 }
 
 #[test]
+fn a_halt_on_any_host_halts_the_fleet_and_once() {
+    let Some(fleet) = Fleet::new() else { return };
+    if !common::is_root() {
+        println!("skipped: a host with mounts of its own needs root");
+        return;
+    }
+    let _agent = fleet.host("db-1");
+    let machine = common::machine::Machine::on_this_network(&[&fleet.path("")]);
+    let web = fleet.host_at("web-1", machine.place(), "role=web", &[]);
+    let process = victim();
+    let (file, mut following) = fleet.under_a_fault(&process);
+    let halt = r#"mkdir -p -m 755 /run/faultline; echo '{"reason": "smoke in the hall", "time": "'$(date -Is)'"}' > /run/faultline/halt-all.json"#;
+    machine.place().run("sh", &["-c", halt]);
+    fleet.wait_for("the undo on the other host", || !is_paused(&process));
+    assert_eq!(following.ended(), 5, "aborted by a halt, and recovered");
+    let refused = fleet.client(&["run", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{}", told(&refused));
+    assert!(told(&refused).contains("smoke in the hall"), "{}", told(&refused));
+    let records = fleet.ask(&["audit", "list", "--action", "halt"]);
+    assert!(records.to_string().contains("host/web-1"), "{records}");
+    let released = fleet.client(&["halt", "--release"]).output().unwrap();
+    assert!(told(&released).contains("web-1"), "that it is halted still is told: {}", told(&released));
+    // Whoever released the fleet is not overruled, not even by an agent that comes anew.
+    drop(web);
+    let _web = fleet.start_agent("web-1", machine.place(), "role=web", &[]);
+    fleet.wait_for("web-1 to connect", || fleet.connected().len() == 2);
+    let short = fleet.experiment(process.0.id(), "1s", service());
+    let ran = fleet.client(&["run", short.to_str().unwrap()]).output().unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{}", told(&ran));
+}
+
+#[test]
 fn a_halt_undoes_everything_and_refuses_what_is_new_until_it_is_released() {
     let Some(fleet) = Fleet::new() else { return };
     let _agent = fleet.host("db-1");

@@ -14,6 +14,7 @@ pub mod api_port;
 mod enrolling;
 mod halting;
 mod hearing;
+mod host_halts;
 mod presence;
 mod scheduling;
 mod telling;
@@ -225,6 +226,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     tasks.spawn(telling::pass_on(heard, notifier.clone(), ports.clone()));
     tasks.spawn(upkeep::keep(Arc::clone(&controller), reached, now, ports.clone()));
     tasks.spawn(halting::obey(Arc::clone(&controller), telling.clone(), ports.clone()));
+    tasks.spawn(host_halts::follow(Arc::clone(&controller), ports.clone()));
     tasks.spawn(scheduling::fire(Arc::clone(&controller), telling, notifier, stopping.clone()));
     tasks.close();
     ready(listening);

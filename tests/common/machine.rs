@@ -92,7 +92,7 @@ impl Network {
         }
         let mut seen: Vec<PathBuf> = seen.iter().map(|path| path.to_path_buf()).collect();
         seen.push(Path::new(env!("CARGO_BIN_EXE_faultline")).parent().unwrap().to_path_buf());
-        let switch = Machine::start(&seen, Place::Here);
+        let switch = Machine::start(&seen, Place::Here, CloneFlags::CLONE_NEWNET);
         let place = switch.place();
         place.run("ip", &["link", "add", "switch", "type", "bridge"]);
         place.run("ip", &["link", "set", "switch", "up"]);
@@ -102,7 +102,7 @@ impl Network {
     /// A new host, with its cable to the switch.
     pub fn host(&mut self) -> Machine {
         self.hosts += 1;
-        let mut host = Machine::start(&self.seen, self.switch.place());
+        let mut host = Machine::start(&self.seen, self.switch.place(), CloneFlags::CLONE_NEWNET);
         host.cable = format!("cable{}", self.hosts);
         host.address = format!("10.213.0.{}", self.hosts);
         let (switch, inside) = (self.switch.place(), host.place());
@@ -131,13 +131,19 @@ impl Network {
 }
 
 impl Machine {
-    fn start(seen: &[PathBuf], switch: Place) -> Self {
+    /// A host that shares the network of this machine, and sees of `/tmp` these folders alone.
+    pub fn on_this_network(seen: &[&Path]) -> Self {
+        let seen: Vec<PathBuf> = seen.iter().map(|path| path.to_path_buf()).collect();
+        Self::start(&seen, Place::Here, CloneFlags::empty())
+    }
+
+    fn start(seen: &[PathBuf], switch: Place, network: CloneFlags) -> Self {
         let script = format!("{MOUNTS}{FIRST}");
         let mut command = Command::new("sh");
         command.args(["-c", &script, "sh"]).args(seen).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut first = std::thread::scope(|scope| {
             let started = scope.spawn(|| {
-                unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS).unwrap();
+                unshare(network | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS).unwrap();
                 command.spawn().unwrap()
             });
             started.join().unwrap()

@@ -14,6 +14,9 @@ use super::{Failure, Global, PRECONDITION, STUCK, output};
 /// ordinary user your own. What nobody keeps any more is undone here. New faults are refused, those of a controller
 /// too, until `--release`. With --state all this is about that state folder alone.
 ///
+/// If this host's agent is connected to a controller, the whole fleet is halted with it, until `faultline halt --release`
+/// there: whoever stands before any one machine can stop everything.
+///
 /// Waits until every fault is undone. Exits with 7 if one was not, or if a run could not be stopped. --json prints what
 /// `faultline halt --json` prints.
 #[derive(Debug, Args)]

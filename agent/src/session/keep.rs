@@ -5,7 +5,7 @@ use super::Clock;
 use super::desk::Desk;
 use crate::node::MustStop;
 
-/// How often the host is looked at while a fault is in place: whether somebody halted it, whether the guard lives, and,
+/// How often the host is looked at: whether somebody halted it, and, while a fault is in place, whether the guard lives and,
 /// after a suspend, how late it is (timers of the runtime do not count the time asleep).
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -13,12 +13,21 @@ const GUARD_LOST: &str = "the guard is gone";
 
 /// Keeps the law of the lease on this host, connected or not, until the guard is lost.
 pub(super) async fn keep<C: Clock>(desk: Arc<Desk<C>>) -> MustStop {
+    let mut halted = false;
     loop {
         let changed = desk.changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
         desk.host.heartbeat();
-        let must_stop = if desk.is_idle() { None } else { desk.must_stop() };
+        let must_stop = desk.must_stop();
+        if halted != matches!(must_stop, Some(MustStop::Halted(_))) {
+            halted = !halted;
+            // The controllers are to hear of it now, and not with the next heartbeat.
+            desk.changed.notify_waiters();
+            continue;
+        }
+        // Without a fault there is nobody to guard.
+        let must_stop = must_stop.filter(|_| !desk.is_idle());
         if must_stop == Some(MustStop::GuardLost) {
             desk.undo_all(GUARD_LOST).await;
             return MustStop::GuardLost;
@@ -32,17 +41,12 @@ pub(super) async fn keep<C: Clock>(desk: Arc<Desk<C>>) -> MustStop {
             let desk = Arc::clone(&desk);
             tokio::spawn(async move { desk.undo_alone(due).await });
         }
-        match desk.next() {
-            None => changed.await,
-            Some(next) => {
-                let left = next.since(desk.clock.now());
-                // What is due already is under way, and says when it is over.
-                let pause = if left.is_zero() { LOOK } else { left.min(LOOK) };
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = &mut changed => {}
-                }
-            }
+        let left = desk.next().map_or(LOOK, |next| next.since(desk.clock.now()));
+        // What is due already is under way, and says when it is over.
+        let pause = if left.is_zero() { LOOK } else { left.min(LOOK) };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = &mut changed => {}
         }
     }
 }

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use faultline_agent::node::{NodeStatus, Undone};
+use faultline_agent::halt::{Halt, HaltScope};
+use faultline_agent::node::{MustStop, NodeStatus, Undone};
+use faultline_agent::session::BY_THE_CONTROLLER;
 use faultline_agent::session::limits::SILENCE;
 use faultline_agent::session::wire::{Goodbye, Heartbeat, Others, UndoneAlone};
 use jiff::Timestamp;
@@ -202,6 +204,21 @@ impl Registry {
                 return std::future::pending().await;
             }
         }
+    }
+
+    /// Every host that is connected, by name, with the halt that somebody set there for all its runs, if there is one.
+    pub fn halts_by_hand(&self) -> Vec<(String, Option<Halt>)> {
+        let hosts = self.hosts();
+        let connected = hosts.iter().filter(|(_, host)| host.line.is_some());
+        let halt = |host: &Host| match &host.status.must_stop {
+            Some(MustStop::Halted(halt))
+                if halt.scope != HaltScope::Folder && !halt.reason.starts_with(BY_THE_CONTROLLER) =>
+            {
+                Some(halt.clone())
+            }
+            _ => None,
+        };
+        connected.map(|(name, host)| (name.clone(), halt(host))).collect()
     }
 
     /// How long ago a host was heard.
