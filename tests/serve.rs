@@ -5,13 +5,11 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::fleet::{Fleet, is_paused, service, told, victim};
+use common::fleet::{Fleet, is_paused, receiver, service, told, victim};
 use rustix::process::Signal;
 
 #[test]
@@ -140,32 +138,6 @@ fn nobody_speaks_to_a_controller_without_a_token_and_no_token_enrols_twice() {
     let replay = enrol("web-2");
     assert!(!replay.status.success());
     assert!(told(&replay).contains("not accepted"), "{}", told(&replay));
-}
-
-/// A receiver of notifications that answers each with 204, and what it got.
-fn receiver() -> (u16, Arc<Mutex<Vec<serde_json::Value>>>) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let got = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&got);
-    std::thread::spawn(move || {
-        while let Ok((stream, _)) = listener.accept() {
-            let mut reader = BufReader::new(stream);
-            let (mut length, mut line) = (0, String::new());
-            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                line.clear();
-            }
-            let mut body = vec![0; length];
-            if reader.read_exact(&mut body).is_ok() {
-                heard.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
-                let _ = reader.into_inner().write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
-            }
-        }
-    });
-    (port, got)
 }
 
 #[test]

@@ -7,11 +7,11 @@ mod common;
 mod database;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::fleet::{Fleet, Founding, Running, is_paused, service, told, victim};
+use common::fleet::{Fleet, Founding, Running, is_paused, receiver, service, told, victim};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -20,9 +20,16 @@ struct Two([Fleet; 2]);
 
 impl Two {
     fn new() -> Option<Self> {
+        Self::prepared(|_| ())
+    }
+
+    /// The same, with the data folder of each made ready before it starts.
+    fn prepared(prepare: impl Fn(&Path)) -> Option<Self> {
         let store = Some(database::new()?);
         let mut one = Fleet::founded(Founding { store, ..Founding::default() })?;
         let mut two = one.joining();
+        prepare(&one.path("controller"));
+        prepare(&two.path("controller"));
         one.serve();
         two.serve();
         Some(Self([one, two]))
@@ -235,4 +242,36 @@ fn a_schedule_fires_once_with_both_up_and_goes_on_when_the_leader_is_killed() {
     assert_eq!(slots.len(), all.len(), "no slot has two runs: {all:?}");
     assert!(all.iter().all(|run| run["verdict"] == "held" || run["state"] != "finished"), "{all:?}");
     assert!(!is_paused(&process) || all.iter().any(|run| run["state"] == "running"));
+}
+
+#[test]
+fn a_host_has_vanished_when_all_have_lost_it_and_that_is_told_once() {
+    let (port, got) = receiver();
+    let endpoint = format!(
+        "source: https://controller.test\nendpoints: [{{ name: events, format: cloud-events, url: \"http://127.0.0.1:{port}/in\" }}]\n"
+    );
+    let Some(two) = Two::prepared(|data| std::fs::write(data.join("notifications.yaml"), &endpoint).unwrap()) else {
+        return;
+    };
+    let agent = two.host("db-1");
+    let events = |kind: &str| {
+        let kind = format!("dev.faultline.{kind}.v1");
+        got.lock().unwrap().iter().filter(|event| event["type"] == *kind).count()
+    };
+    // One of them stands still for so long that it loses its agents.
+    let second = two.0[1].controller.as_ref().unwrap();
+    second.signal(Signal::STOP);
+    std::thread::sleep(Duration::from_secs(26));
+    assert_eq!(two.controllers_of(0, "db-1").len(), 1, "it does not count as alive any more");
+    second.signal(Signal::CONT);
+    two.wait_for_both("db-1");
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(events("agent.vanished"), 0, "the other one had it all the time");
+    agent.signal(Signal::KILL);
+    two.0[0].wait_for("the notification", || events("agent.vanished") > 0);
+    let _agent = two.0[0].start_agent("db-1", two.0[0].place(), "role=db", &[]);
+    two.wait_for_both("db-1");
+    two.0[0].wait_for("its return", || events("agent.returned") > 0);
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!((events("agent.vanished"), events("agent.returned")), (1, 1), "both saw it, and it was told once");
 }

@@ -1,7 +1,7 @@
 //! A fleet of the real programs: `faultline init` and `serve`, `faultline-agent enrol` and `run`, and the command line as
 //! a client.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -321,4 +321,30 @@ pub fn service() -> u16 {
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || while listener.accept().is_ok() {});
     port
+}
+
+/// A receiver of notifications that answers each with 204, and what it got.
+pub fn receiver() -> (u16, Arc<Mutex<Vec<serde_json::Value>>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&got);
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let mut reader = BufReader::new(stream);
+            let (mut length, mut line) = (0, String::new());
+            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            if reader.read_exact(&mut body).is_ok() {
+                heard.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+                let _ = reader.into_inner().write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+            }
+        }
+    });
+    (port, got)
 }

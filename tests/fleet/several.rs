@@ -6,11 +6,12 @@ use std::time::Duration;
 use faultline::fleet::registry::{FleetEvent, Registry};
 use faultline::fleet::remote::RemoteAgent;
 use faultline::fleet::{Agent, halt};
-use faultline_agent::session::{Dial, Directory};
+use faultline_agent::session::{AgentOptions, Dial, Directory, Notifier, Renewal};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::network::{Cable, Running, greeting, no_gate, registry_of, run_agent_with, until};
-use crate::played_host::{PlayedHost, request};
+use crate::played_host::{PlayedClock, PlayedHost, request};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -145,6 +146,74 @@ async fn a_controller_that_is_known_by_two_addresses_has_one_session() {
     sleep(Duration::from_secs(60)).await;
     assert_eq!(registry.connected(), 1);
     assert!(running.host.holds(&request(1, LONG).id), "it is the same controller");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_halt_of_which_a_controller_does_not_know_yet_is_not_taken_back_by_it() {
+    let two = Two::start().await;
+    halt::halt(&two.registries[0], "enough", Duration::from_secs(5)).await;
+    // The other one has not looked into the store yet when the host comes back to it.
+    let rejoin = async || {
+        two.cables[1].pull();
+        sleep(Duration::from_secs(1)).await;
+        two.cables[1].plug(&two.registries[1], no_gate());
+        until("it is back", || two.registries[1].connected() == 1).await;
+    };
+    rejoin().await;
+    sleep(Duration::from_secs(2)).await;
+    two.registries[1].set_halted(Some("enough".into()));
+    sleep(Duration::from_secs(30)).await;
+    assert!(two.running.host.state().halted.is_some());
+    // One that was away when the halt was taken back is rid of it.
+    two.registries.iter().for_each(|registry| registry.set_halted(None));
+    rejoin().await;
+    until("it is released", || two.running.host.state().halted.is_none()).await;
+}
+
+/// A certificate that is due until it was renewed once.
+struct Due(Mutex<(bool, usize)>);
+
+impl Renewal for Due {
+    fn due(&self) -> Option<String> {
+        self.0.lock().unwrap().0.then(|| "request".to_owned())
+    }
+
+    fn accept(&self, certificate_chain: &str, _: &str) -> Result<(), String> {
+        assert_eq!(certificate_chain, "for db-1");
+        let mut state = self.0.lock().unwrap();
+        *state = (false, state.1 + 1);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_certificate_is_renewed_once_for_all_sessions_and_each_is_dialled_anew() {
+    let registries = ["c1", "c2"].map(|id| registry_of(id).0);
+    let cables = ["one:1", "two:1"].map(|address| Cable::to("db-1", address));
+    cables.iter().zip(&registries).for_each(|(cable, registry)| cable.plug(registry, no_gate()));
+    let due = Arc::new(Due(Mutex::new((false, 0))));
+    let options = AgentOptions {
+        host: Arc::new(PlayedHost::default()),
+        dials: cables.iter().map(|cable| Arc::new(cable.clone()) as Arc<dyn Dial>).collect(),
+        directory: None,
+        clock: PlayedClock::start(),
+        greeting: greeting("db-1"),
+        seed: 1,
+        notifier: Notifier::default(),
+        renewal: Some(due.clone()),
+    };
+    let (_stop, stopped) = watch::channel(None);
+    let _running = tokio::spawn(faultline_agent::session::run(options, stopped));
+    until("both have it", || registries.iter().all(|registry| registry.connected() == 1)).await;
+    let mut events = registries.each_ref().map(|registry| registry.subscribe());
+    due.0.lock().unwrap().0 = true;
+    sleep(Duration::from_secs(200)).await;
+    assert_eq!(*due.0.lock().unwrap(), (false, 1));
+    for (events, registry) in events.iter_mut().zip(&registries) {
+        let told: Vec<FleetEvent> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+        let back = told.iter().filter(|event| matches!(event, FleetEvent::Rejoined { .. })).count();
+        assert_eq!((back, registry.connected()), (1, 1), "{told:?}");
+    }
 }
 
 /// A directory in which only these can be dialled, and what was to be remembered.

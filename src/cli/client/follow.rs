@@ -41,8 +41,14 @@ impl Client {
         self.runtime.block_on(async {
             let interrupts = signal(SignalKind::interrupt())
                 .map_err(|error| Failure::precondition("interruptions cannot be listened to").because(error))?;
-            let mut following =
-                Following { client: self, id: &run.id, interrupts, interrupted: false, entries: Vec::new(), heard: 0 };
+            let mut following = Following {
+                client: self,
+                id: &run.id,
+                interrupts,
+                interrupted: false,
+                entries: Vec::new(),
+                heard: Heard::default(),
+            };
             following.look_for_controllers().await;
             following.follow(&mut heard, &mut told).await
         })
@@ -56,8 +62,27 @@ struct Following<'a> {
     interrupted: bool,
     /// Those of the controller that is asked.
     entries: Vec<Entry>,
-    /// How many entries but for samples were passed on, from whichever controller.
-    heard: usize,
+    heard: Heard,
+}
+
+/// How many entries but for samples were passed on, from whichever controller: these are the same on all of them.
+#[derive(Debug, Default)]
+struct Heard(usize);
+
+impl Heard {
+    /// Passes on what of a page was not before, if from another controller; `before` is what came before the page there.
+    fn pass_on(&mut self, before: &[Entry], page: &[Entry], mut heard: impl FnMut(&Entry)) {
+        let decides = |entry: &Entry| !matches!(entry.event, Event::Sample(_));
+        let mut known = before.iter().filter(|entry| decides(entry)).count();
+        for entry in page {
+            let decisive = decides(entry);
+            known += usize::from(decisive);
+            if known > self.0 || known == self.0 && !decisive {
+                heard(entry);
+                self.0 = known;
+            }
+        }
+    }
 }
 
 impl Following<'_> {
@@ -104,7 +129,7 @@ impl Following<'_> {
             };
             last_heard = Instant::now();
             from = page.next;
-            self.pass_on(&page.entries, heard);
+            self.heard.pass_on(&self.entries, &page.entries, &mut *heard);
             self.entries.extend(page.entries);
             if page.over {
                 return self.ended().await;
@@ -115,21 +140,6 @@ impl Following<'_> {
                     waits = run.state;
                     told(&waiting(&run));
                 }
-            }
-        }
-    }
-
-    /// Passes on what was not heard before, if from another controller.
-    fn pass_on(&mut self, entries: &[Entry], heard: &mut impl FnMut(&Entry)) {
-        let decides = |entry: &&Entry| !matches!(entry.event, Event::Sample(_));
-        let mut known = self.entries.iter().filter(decides).count();
-        for entry in entries {
-            known += usize::from(decides(&entry));
-            if known >= self.heard {
-                if known > self.heard || !decides(&entry) {
-                    heard(entry);
-                }
-                self.heard = known;
             }
         }
     }
@@ -175,5 +185,33 @@ fn waiting(run: &RunView) -> String {
         ),
         RunStanding::Queued => format!("run {} is queued\n", run.id),
         _ => format!("run {} is {}\n", run.id, run.state.word()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{Ending, journal};
+
+    #[test]
+    fn what_another_controller_tells_again_is_heard_once_and_in_its_order() {
+        let whole = journal(Ending::Held);
+        // What a controller tells that was not there: everything but samples.
+        let kept: Vec<Entry> = whole.iter().filter(|entry| !matches!(entry.event, Event::Sample(_))).cloned().collect();
+        assert!(kept.len() < whole.len());
+        for seen in 0..whole.len() {
+            let (mut heard, mut told) = (Heard::default(), Vec::new());
+            heard.pass_on(&whole[..seen / 2], &[], |_| {});
+            heard.pass_on(&[], &whole[..seen / 2], |entry| told.push(entry.clone()));
+            heard.pass_on(&whole[..seen / 2], &whole[seen / 2..seen], |entry| told.push(entry.clone()));
+            assert_eq!(told, whole[..seen]);
+            // From the other one, page by page.
+            let middle = kept.len() / 2;
+            heard.pass_on(&[], &kept[..middle], |entry| told.push(entry.clone()));
+            heard.pass_on(&kept[..middle], &kept[middle..], |entry| told.push(entry.clone()));
+            let decisive: Vec<Entry> =
+                told.into_iter().filter(|entry| !matches!(entry.event, Event::Sample(_))).collect();
+            assert_eq!(decisive, kept);
+        }
     }
 }
