@@ -101,7 +101,11 @@ impl Controller {
     /// The journal of a run, as far as it can be had here.
     async fn journal_of(&self, run: &Run) -> Result<Kept, ControllerError> {
         let Some(driver) = run.controller.as_ref().filter(|driver| **driver != self.id) else {
-            return Ok(Kept::File(self.runs_folder().join(&run.id).join(JOURNAL)));
+            let path = self.runs_folder().join(&run.id).join(JOURNAL);
+            if run.state.is_over() && !path.is_file() {
+                return self.kept_in_the_store(run).await;
+            }
+            return Ok(Kept::File(path));
         };
         let since = self.now().await? - ALIVE;
         let other = self.store.controllers().await?.into_iter().find(|other| other.id == *driver);
@@ -109,7 +113,11 @@ impl Controller {
             let address = Some(other.address).filter(|address| !address.is_empty());
             return Err(ControllerError::Elsewhere { run: run.id.clone(), controller: driver.clone(), address });
         }
-        // The bytes of its journal where another controller takes it over.
+        self.kept_in_the_store(run).await
+    }
+
+    /// The bytes of its journal where another controller takes it over, or where its folder is gone.
+    async fn kept_in_the_store(&self, run: &Run) -> Result<Kept, ControllerError> {
         let entries = self.store.entries(&run.id, 0).await?;
         Ok(Kept::Text(entries.into_iter().map(|entry| entry + "\n").collect()))
     }

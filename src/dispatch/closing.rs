@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use faultline_agent::crash_point;
+
 use super::Dispatcher;
 use super::keep::StoreKeeper;
 use crate::hypothesis::verdict::RunVerdict;
@@ -63,11 +65,8 @@ impl Dispatcher {
             .map(|text| serde_json::from_str(text).map_err(|error| format!("an entry in the store: {error}")))
             .collect::<Result<_, _>>()?;
         let text = self.store.run_document(&run.id).await.map_err(|error| error.to_string())?.document;
-        let folder = RunFolder::create(&self.folder, &run.id, &text).map_err(|error| error.to_string())?;
-        let mut writer = JournalWriter::create(&folder).map_err(|error| error.to_string())?;
-        for entry in &entries {
-            writer.append(entry).map_err(|error| error.to_string())?;
-        }
+        let folder = RunFolder::restore(&self.folder, &run.id, &text, &entries).map_err(|error| error.to_string())?;
+        let writer = JournalWriter::reopen(&folder).map_err(|error| error.to_string())?;
         Ok((entries, writer, count))
     }
 
@@ -87,9 +86,11 @@ impl Dispatcher {
             because,
             |host| hosts.agent(host),
             |entry| {
+                crash_point!("closing/{}/unwritten", entry.event.kind());
                 if let Err(error) = writer.append(entry) {
                     tracing::error!(run = %told.id, %error, "the journal of a run that is being closed is not complete");
                 }
+                crash_point!("closing/{}/written", entry.event.kind());
                 keeper.keep_later(entry);
                 listener.entry(&told, entry);
             },

@@ -12,7 +12,7 @@ use faultline_agent::identity::FaultId;
 
 use super::journal::{Entry, Event, RunState};
 use crate::fleet::{Agent, Undone};
-use crate::hypothesis::verdict::RunVerdict;
+use crate::hypothesis::verdict::{ObjectiveVerdict, RunVerdict};
 use crate::hypothesis::{RunFacts, rejudge, run_verdict};
 
 /// A fault that a run may have left: planned, and never seen to be undone.
@@ -78,8 +78,8 @@ pub async fn close(
     }
     let mut journal = Continued { last: entries.last().map_or(0.0, |entry| entry.at), begun: Instant::now(), entries };
     let open = open_faults(&journal.entries);
-    let judged = journal.entries.iter().any(|entry| matches!(entry.event, Event::Judged { .. }));
-    if !judged && !has_recovered(&journal.entries) {
+    let judged = judged(&journal.entries);
+    if judged.is_none() && !has_recovered(&journal.entries) {
         journal.write(Event::Stopped { by: because.to_owned() }, &mut note);
         journal.write(Event::State { state: RunState::Undoing, because: Some(because.to_owned()) }, &mut note);
     }
@@ -101,9 +101,15 @@ pub async fn close(
         let Undone { steps, verified, took } = undone;
         journal.write(Event::Undone { fault: fault.id, steps, verified, took: took.as_secs_f64() }, &mut note);
     }
-    journal.write(Event::State { state: RunState::Judged, because: Some(because.to_owned()) }, &mut note);
-    let objectives = rejudge(&journal.entries).unwrap_or_default();
-    journal.write(Event::Judged { objectives: objectives.clone() }, &mut note);
+    if !is_in(RunState::Judged, &journal.entries) {
+        journal.write(Event::State { state: RunState::Judged, because: Some(because.to_owned()) }, &mut note);
+    }
+    // What was judged by the samples stays, also where the samples are not at hand any more.
+    let objectives = judged.unwrap_or_else(|| {
+        let objectives = rejudge(&journal.entries).unwrap_or_default();
+        journal.write(Event::Judged { objectives: objectives.clone() }, &mut note);
+        objectives
+    });
     let (verdict, because) = match RunFacts::from_entries(&journal.entries) {
         Ok(facts) => run_verdict(&facts, &objectives),
         Err(error) => (RunVerdict::CleanupUnverified, format!("its journal does not say how it began: {error}")),
@@ -117,6 +123,23 @@ fn finished(entries: &[Entry]) -> Option<(RunVerdict, String)> {
         Event::Finished { verdict, because } => Some((*verdict, because.clone())),
         _ => None,
     })
+}
+
+/// The objectives as they were judged, if that was written down.
+fn judged(entries: &[Entry]) -> Option<Vec<ObjectiveVerdict>> {
+    entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Judged { objectives } => Some(objectives.clone()),
+        _ => None,
+    })
+}
+
+/// Whether that state is the last one that was entered.
+fn is_in(wanted: RunState, entries: &[Entry]) -> bool {
+    let last = entries.iter().rev().find_map(|entry| match entry.event {
+        Event::State { state, .. } => Some(state),
+        _ => None,
+    });
+    last == Some(wanted)
 }
 
 /// Whether all that was missing is the verdict.

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use faultline_agent::crash_point;
+
 use super::journal::{Entry, Event};
 
 /// The name of the journal in a run's folder.
@@ -52,6 +54,31 @@ impl RunFolder {
         let copy = path.join(DOCUMENT);
         fs::write(&copy, document).map_err(|error| FolderError::new(&copy, error))?;
         Ok(Self { path })
+    }
+
+    /// The folder of a run whose journal is kept elsewhere: made again with what is known of it, whatever an attempt that
+    /// was cut short has left. The journal is there as a whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn restore(runs: &Path, run: &str, document: &str, entries: &[Entry]) -> Result<Self, FolderError> {
+        let folder = Self { path: runs.join(run) };
+        fs::create_dir_all(&folder.path).map_err(|error| FolderError::new(&folder.path, error))?;
+        let copy = folder.path.join(DOCUMENT);
+        fs::write(&copy, document).map_err(|error| FolderError::new(&copy, error))?;
+        // A name of its own, so that two who do this at once write the same, each in its own file.
+        let beside = folder.path.join(format!(".{JOURNAL}.{:08x}", crate::targets::draw_seed()));
+        let file = File::options().append(true).create_new(true).open(&beside);
+        let mut writer = JournalWriter {
+            file: BufWriter::new(file.map_err(|error| FolderError::new(&beside, error))?),
+            path: beside,
+        };
+        for entry in entries {
+            writer.append(entry)?;
+        }
+        crash_point!("closing/journal/unrestored");
+        fs::rename(&writer.path, folder.journal()).map_err(|error| FolderError::new(&folder.journal(), error))?;
+        Ok(folder)
     }
 
     /// The folder of a run that was made before, if it is there.

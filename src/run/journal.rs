@@ -143,6 +143,45 @@ pub enum Event {
     },
 }
 
+impl RunState {
+    /// Its entry's kind: `state-` and the word in the journal.
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Planned => "state-planned",
+            Self::Steady => "state-steady",
+            Self::Injecting => "state-injecting",
+            Self::Biting => "state-biting",
+            Self::Watching => "state-watching",
+            Self::Undoing => "state-undoing",
+            Self::Recovering => "state-recovering",
+            Self::Judged => "state-judged",
+        }
+    }
+}
+
+impl Event {
+    /// Which kind of entry it is, in one word: as in the journal, and each state is a kind of its own.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "started",
+            Self::State { state, .. } => state.kind(),
+            Self::Service { .. } => "service",
+            Self::Sample(_) => "sample",
+            Self::Planned { .. } => "planned",
+            Self::Injected { .. } => "injected",
+            Self::InjectionFailed { .. } => "injection-failed",
+            Self::Evidence { .. } => "evidence",
+            Self::Undone { .. } => "undone",
+            Self::LeftBehind { .. } => "left-behind",
+            Self::Breached { .. } => "breached",
+            Self::Stopped { .. } => "stopped",
+            Self::Recovered { .. } => "recovered",
+            Self::Judged { .. } => "judged",
+            Self::Finished { .. } => "finished",
+        }
+    }
+}
+
 /// What a fault meets, in words: the target by its name in the document, and the host where there are several.
 pub fn met(target: &str, host: Option<&str>) -> String {
     match host {

@@ -156,6 +156,7 @@ fn in_a_thread(
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, RunError> {
     let folder = RunFolder::create(&request.runs, &run, &request.text)?;
+    faultline_agent::crash_point!("run/folder/made");
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("run".into())

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use faultline_agent::crash_point;
+
 use super::folder::JournalWriter;
 use super::journal::{Entry, Event};
 
@@ -65,14 +67,17 @@ impl<'a> Record<'a> {
     /// Writes down what happens now, and returns it as written.
     pub fn write(&mut self, event: Event) -> &Entry {
         let entry = Entry { at: self.now(), event };
+        crash_point!("run/{}/unwritten", entry.event.kind());
         if let Err(error) = self.journal.append(&entry) {
             self.broken.get_or_insert(error.to_string());
         }
+        crash_point!("run/{}/written", entry.event.kind());
         if let Some(keeper) = self.keeper.as_mut().filter(|_| !matches!(entry.event, Event::Sample(_)))
             && let Err(error) = keeper.keep(&entry)
         {
             self.broken.get_or_insert(error);
         }
+        crash_point!("run/{}/kept", entry.event.kind());
         self.watcher.entry(&entry);
         self.entries.push(entry);
         &self.entries[self.entries.len() - 1]

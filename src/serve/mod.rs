@@ -206,6 +206,10 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
         id.clone(),
         running,
     );
+    // What a process of this controller that was killed had connected is not any more; nobody is told otherwise.
+    if let Err(error) = store.agents_lost(&id).await {
+        tracing::warn!(%error, "the agents from before the restart are still shown as connected");
+    }
     if let Err(error) = controller.read_revoked().await {
         tracing::warn!(%error, "the revoked certificates could not be read yet");
     }

@@ -51,10 +51,6 @@ pub(super) async fn keep(
     telling: Telling,
     stop: CancellationToken,
 ) {
-    // What a process of this controller that was killed had connected is not any more.
-    if let Err(error) = store.agents_lost(&controller).await {
-        tracing::warn!(%error, "the agents from before the restart are still shown as connected");
-    }
     let mut written: BTreeMap<String, Written> = BTreeMap::new();
     loop {
         for view in registry.views() {

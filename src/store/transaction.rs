@@ -15,6 +15,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use faultline_agent::crash_point;
 use jiff::Timestamp;
 use sqlx::{Any, AnyConnection, Transaction};
 
@@ -65,6 +66,14 @@ impl Work {
 
     pub(super) async fn commit(self) -> Result<(), Fault> {
         Ok(self.transaction.commit().await?)
+    }
+
+    /// Commits what becomes of a run, in one word: its new state, as a rule.
+    pub(super) async fn commit_transition(self, to: &str) -> Result<(), Fault> {
+        crash_point!("store/{to}/uncommitted");
+        self.commit().await?;
+        crash_point!("store/{to}/committed");
+        Ok(())
     }
 }
 

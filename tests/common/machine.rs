@@ -16,15 +16,19 @@ pub enum Place {
     Here,
     /// On the host whose first process this is.
     Host(u32),
+    /// On this machine, in the network of that host alone.
+    NetworkOf(u32),
 }
 
 impl Place {
     pub fn spawn(self, command: &mut Command) -> Child {
-        let Self::Host(first) = self else { return command.spawn().unwrap() };
+        if self == Self::Here {
+            return command.spawn().unwrap();
+        }
         // The thread's children are born on that host; the thread itself ends here.
         std::thread::scope(|scope| {
             let started = scope.spawn(|| {
-                enter(first);
+                self.enter();
                 command.spawn().unwrap()
             });
             started.join().unwrap()
@@ -35,22 +39,25 @@ impl Place {
         self.spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped())).wait_with_output().unwrap()
     }
 
+    fn enter(self) {
+        let (Self::Host(first) | Self::NetworkOf(first)) = self else { return };
+        let open = |kind: &str| File::open(format!("/proc/{first}/ns/{kind}")).unwrap();
+        let (network, processes, mounts) = (open("net"), open("pid"), open("mnt"));
+        setns(network.as_fd(), CloneFlags::CLONE_NEWNET).unwrap();
+        if matches!(self, Self::Host(_)) {
+            // A thread that shares its working folder with others cannot change its mounts.
+            unshare(CloneFlags::CLONE_FS).unwrap();
+            setns(processes.as_fd(), CloneFlags::CLONE_NEWPID).unwrap();
+            setns(mounts.as_fd(), CloneFlags::CLONE_NEWNS).unwrap();
+        }
+    }
+
     /// Runs a command that must succeed, and answers what it said.
     pub fn run(self, program: &str, arguments: &[&str]) -> String {
         let output = self.output(Command::new(program).args(arguments).stdin(Stdio::null()));
         assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
-}
-
-fn enter(first: u32) {
-    // A thread that shares its working folder with others cannot change its mounts.
-    unshare(CloneFlags::CLONE_FS).unwrap();
-    let open = |kind: &str| File::open(format!("/proc/{first}/ns/{kind}")).unwrap();
-    let (network, processes, mounts) = (open("net"), open("pid"), open("mnt"));
-    setns(network.as_fd(), CloneFlags::CLONE_NEWNET).unwrap();
-    setns(processes.as_fd(), CloneFlags::CLONE_NEWPID).unwrap();
-    setns(mounts.as_fd(), CloneFlags::CLONE_NEWNS).unwrap();
 }
 
 /// The first process of a host: it waits for its children, and ends when nobody holds its input any more.
@@ -93,7 +100,7 @@ impl Network {
         let mut seen: Vec<PathBuf> = seen.iter().map(|path| path.to_path_buf()).collect();
         seen.push(Path::new(env!("CARGO_BIN_EXE_faultline")).parent().unwrap().to_path_buf());
         let switch = Machine::start(&seen, Place::Here, CloneFlags::CLONE_NEWNET);
-        let place = switch.place();
+        let place = Place::NetworkOf(switch.first.id());
         place.run("ip", &["link", "add", "switch", "type", "bridge"]);
         place.run("ip", &["link", "set", "switch", "up"]);
         Some(Self { switch, hosts: 0, seen })
@@ -102,26 +109,13 @@ impl Network {
     /// A new host, with its cable to the switch.
     pub fn host(&mut self) -> Machine {
         self.hosts += 1;
-        let mut host = Machine::start(&self.seen, self.switch.place(), CloneFlags::CLONE_NEWNET);
+        let place = Place::NetworkOf(self.switch.first.id());
+        let mut host = Machine::start(&self.seen, place, CloneFlags::CLONE_NEWNET);
         host.cable = format!("cable{}", self.hosts);
         host.address = format!("10.213.0.{}", self.hosts);
-        let (switch, inside) = (self.switch.place(), host.place());
+        let (switch, inside) = (host.switch, host.place());
         let first = host.first.id().to_string();
-        switch.run(
-            "ip",
-            &[
-                "link",
-                "add",
-                &host.cable,
-                "type",
-                "veth",
-                "peer",
-                "name",
-                "eth0",
-                "netns",
-                &format!("/proc/{first}/ns/net"),
-            ],
-        );
+        switch.run("ip", &["link", "add", &host.cable, "type", "veth", "peer", "name", "eth0", "netns", &first]);
         switch.run("ip", &["link", "set", &host.cable, "master", "switch", "up"]);
         inside.run("ip", &["link", "set", "lo", "up"]);
         inside.run("ip", &["address", "add", &format!("{}/24", host.address), "dev", "eth0"]);

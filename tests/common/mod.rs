@@ -11,6 +11,7 @@
 )]
 
 pub mod fleet;
+pub mod injections;
 pub mod machine;
 
 use std::path::{Path, PathBuf};

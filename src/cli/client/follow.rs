@@ -122,6 +122,9 @@ impl Following<'_> {
                         told(&format!("{again}; asked again\n"));
                         trouble = again;
                     }
+                    // Whoever answers next, be it at the same place, may have a journal without what its predecessor alone had.
+                    self.entries.clear();
+                    from = 0;
                     tokio::time::sleep(Duration::from_secs(2)).await;
                     continue;
                 }

@@ -101,7 +101,7 @@ impl Store {
             for host in &hosts {
                 lock(&mut work, &run, host, now).await?;
             }
-            work.commit().await?;
+            work.commit_transition(run.state.as_str()).await?;
             Ok(Claim { run: Some(run), out_of_reach })
         })
         .await
@@ -153,7 +153,7 @@ impl Store {
             .fetch_optional(work.on())
             .await?;
             let run = row.as_ref().map(Run::read).transpose()?;
-            work.commit().await?;
+            work.commit_transition("taken-over").await?;
             Ok(run)
         })
         .await
@@ -175,8 +175,12 @@ impl Store {
             .bind(after(now, lease))
             .fetch_all(work.on())
             .await?;
-            let runs = rows.iter().map(Run::read).collect::<Result<_, _>>()?;
-            work.commit().await?;
+            let runs: Vec<Run> = rows.iter().map(Run::read).collect::<Result<_, _>>()?;
+            if runs.is_empty() {
+                work.commit().await?;
+            } else {
+                work.commit_transition("taken-up").await?;
+            }
             Ok(runs)
         })
         .await

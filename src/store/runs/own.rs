@@ -77,7 +77,7 @@ impl Store {
                 .fetch_one(work.on())
                 .await?;
             let changed = Run::read(&row)?;
-            work.commit().await?;
+            work.commit_transition(state.as_str()).await?;
             Ok(changed)
         })
         .await
@@ -110,7 +110,7 @@ impl Store {
             .await?;
             unlock(&mut work, run).await?;
             let finished = Run::read(&row)?;
-            work.commit().await?;
+            work.commit_transition(finished.state.as_str()).await?;
             Ok(finished)
         })
         .await
