@@ -30,6 +30,8 @@ mod suitable;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
+mod several_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashSet;

@@ -333,7 +333,7 @@ fn number(variable: &str) -> Option<u64> {
 fn nothing_stays_beyond_its_lease_and_nothing_is_called_gone_that_is_there() {
     let seeds = match number("FAULTLINE_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("FAULTLINE_SEEDS").unwrap_or(40),
+        None => 0..number("FAULTLINE_SEEDS").unwrap_or(60),
     };
     let (mut injected, mut answered, mut verified) = (0, 0, 0);
     for seed in seeds {
