@@ -1,49 +1,14 @@
 //! Game days on one host, as people hold them: from a file of answers to the run sheet.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::panic,
-    reason = "helpers of tests count as no tests to clippy"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests count as no tests to clippy")]
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
 use common::Lab;
+use common::alerting::{Alerting, free_port};
 use serde_json::Value;
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A server of the test's own, ended by its pid.
-struct Server(Child);
-
-impl Server {
-    fn start(lab: &Lab, name: &str, program: &str, arguments: &[String]) -> Self {
-        let log = std::fs::File::create(lab.path().join(format!("{name}.log"))).unwrap();
-        let child = Command::new(program)
-            .args(arguments)
-            .current_dir(lab.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// An experiment on the sample shop that stops its backend for a while; the front end falls back.
 fn experiment(front: u16, backend: u16, network: &str, lasts: &str) -> String {
@@ -59,7 +24,7 @@ spec:
       run: [faultline, sample, backend, --port, "{backend}"]
       ready: {{ http: "http://127.0.0.1:{backend}/healthz" }}
     front:
-      run: [faultline, sample, front, --port, "{front}", --backend, "127.0.0.1:{backend}", --timeout, 150ms, --fallback]
+      run: [faultline, sample, front, --port, "{front}", --backend, "127.0.0.1:{backend}", --timeout, 500ms, --fallback]
       ready: {{ http: "http://127.0.0.1:{front}/healthz" }}
       after: [backend]
   signals:
@@ -136,79 +101,15 @@ fn fired(day: &Day) -> Vec<String> {
     alerts.iter().map(told).collect()
 }
 
-/// What the API of a server on loopback answers.
-fn ask(port: u16, path: &str) -> Option<String> {
-    use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited 60 s for: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-fn is_installed(program: &str) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default();
-    path.split(':').any(|folder| Path::new(folder).join(program).exists())
-}
-
-/// The rules: one that fires while the front end falls back, one that never does, one that always does, and one that
-/// fires with the first and that nobody expects.
-const RULES: &str = r#"
-groups:
-  - name: shop
-    interval: 500ms
-    rules:
-      - { alert: BackendDown, expr: "increase(orders_degraded_total[3s]) > 0", for: 500ms, labels: { severity: page } }
-      - { alert: Degraded, expr: "increase(orders_degraded_total[3s]) > 0" }
-      - { alert: FrontDown, expr: "absent(orders_total) and vector(0) > 1" }
-      - { alert: Watchdog, expr: "vector(1)" }
-"#;
-
 #[test]
 fn real_prometheus_and_alertmanager() {
-    for program in ["prometheus", "prometheus-alertmanager"] {
-        if !is_installed(program) {
-            println!("skipped: {program} is not installed (apt-get install {program})");
-            return;
-        }
-    }
     let lab = Lab::new();
-    let [front, backend, prometheus, alertmanager] = [(); 4].map(|()| free_port());
-    lab.write("rules.yml", RULES);
-    lab.write("alertmanager.yml", "route: { receiver: nobody }\nreceivers: [ { name: nobody } ]\n");
-    let configuration = format!(
-        "global: {{ scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms }}\n\
-         rule_files: [rules.yml]\n\
-         alerting: {{ alertmanagers: [ {{ static_configs: [ {{ targets: ['127.0.0.1:{alertmanager}'] }} ] }} ] }}\n\
-         scrape_configs: [ {{ job_name: shop, static_configs: [ {{ targets: ['127.0.0.1:{front}'] }} ] }} ]\n"
-    );
-    lab.write("prometheus.yml", &configuration);
-    let address = |port: u16| format!("--web.listen-address=127.0.0.1:{port}");
-    let of_alertmanager = ["--config.file=alertmanager.yml".into(), "--storage.path=am".into(), address(alertmanager)];
-    let mut of_alertmanager = of_alertmanager.to_vec();
-    of_alertmanager.push("--cluster.listen-address=".into());
-    let _alertmanager = Server::start(&lab, "alertmanager", "prometheus-alertmanager", &of_alertmanager);
-    let of_prometheus = ["--config.file=prometheus.yml".into(), "--storage.tsdb.path=tsdb".into(), address(prometheus)];
-    let mut of_prometheus = of_prometheus.to_vec();
-    // Before it has found its Alertmanager an alert is lost, and told again only after this time.
-    of_prometheus.push("--rules.alert.resend-delay=1s".into());
-    let _prometheus = Server::start(&lab, "prometheus", "prometheus", &of_prometheus);
-    wait_until("the alert that always fires", || {
-        ask(alertmanager, "/api/v2/alerts").is_some_and(|answer| answer.contains("Watchdog"))
-    });
+    let [front, backend] = [(); 2].map(|()| free_port());
+    let Some(alerting) = Alerting::start(lab.path(), front) else { return };
 
     let alerts = "          - { name: BackendDown, matchers: ['severity=\"page\"'], within: 9s, resolvedWithin: 20s }\n          \
                   - { name: FrontDown, within: 5s }\n          - { name: Watchdog, within: 5s }";
-    let document = game_day(alertmanager, alerts, "") + &experiment(front, backend, "host", "10s");
+    let document = game_day(alerting.alertmanager, alerts, "") + &experiment(front, backend, "host", "10s");
     let day = hold(&lab, &document, &format!("{AGREED}wait incited\nnote ada checkout is slow #detected\n"), &[]);
     let row = &day.sheet["experiments"][0];
     assert_eq!(
@@ -220,8 +121,9 @@ fn real_prometheus_and_alertmanager() {
     assert_eq!(row["alerts"][0]["resolved"], "in-time", "{row:#}");
     assert_eq!(row["verdict"], "held", "{row:#}");
     let unexpected = row["unexpected"].as_array().unwrap();
-    assert_eq!(unexpected.len(), 1, "{row:#}");
-    assert!(unexpected[0]["alert"].as_str().unwrap().starts_with("Degraded{"), "{row:#}");
+    let unexpected: Vec<&str> = unexpected.iter().map(|alert| alert["alert"].as_str().unwrap()).collect();
+    assert!(unexpected.iter().any(|alert| alert.starts_with("Degraded{")), "{row:#}");
+    assert!(!unexpected.iter().any(|alert| alert.starts_with("Watchdog")), "{row:#}");
     for moment in ["incited", "detected", "mitigated", "recovered"] {
         assert!(row[moment]["at"].is_string(), "{moment}: {row:#}");
     }

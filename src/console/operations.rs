@@ -10,8 +10,9 @@ use axum::response::Response;
 use super::endpoint::{Answer, Call, Created, Exposition, Json, NoBody, Nothing, Success, Text, json};
 use super::problem::Problem;
 use super::requests::{
-    ApiTokenRequest, ApprovalRequest, AuditQuery, EnrolmentTokenRequest, FiresQuery, JournalQuery, PlanRequest, Reason,
-    ReportFormat, ReportQuery, RunRequest, RunsQuery, ScheduleRequest, VerifyRequest,
+    AnswerRequest, ApiTokenRequest, ApprovalRequest, AuditQuery, EnrolmentTokenRequest, FindingRequest, FiresQuery,
+    GameDayRequest, GameDaysQuery, JournalQuery, NoteRequest, PlanRequest, Reason, ReportFormat, ReportQuery,
+    RunRequest, RunsQuery, ScheduleRequest, SheetForm, SheetQuery, VerifyRequest,
 };
 use crate::audit::Head;
 use crate::controller::Controller;
@@ -20,6 +21,7 @@ use crate::controller::api_tokens::{ApiTokenView, ApiTokensList, MadeApiToken};
 use crate::controller::audit::{AuditPage, AuditVerified};
 use crate::controller::controllers::ControllersList;
 use crate::controller::enrolment::{EnrolmentTokenView, EnrolmentTokensList, MadeEnrolmentToken};
+use crate::controller::game_days::{GameDayDetails, GameDayJournal, GameDaysPage};
 use crate::controller::halt::{HaltAnswer, HaltState, ReleaseAnswer};
 use crate::controller::identity::Identity;
 use crate::controller::journal::JournalPage;
@@ -28,6 +30,8 @@ use crate::controller::ready::Readiness;
 use crate::controller::runs::{RunDetails, RunView, RunsPage, RunsWanted};
 use crate::controller::schedules::{FiresList, ScheduleDetails, ScheduleView, SchedulesList};
 use crate::controller::submit::Submission;
+use crate::game_day::machine::Finding;
+use crate::game_day::sheet;
 use crate::report::Format;
 use crate::store::AuditFilter;
 use crate::store::runs::RunFilter;
@@ -239,6 +243,79 @@ pub(super) async fn delete_schedule(call: Call<Nothing, NoBody>) -> Answered<Jso
     Ok(Json(Deleted { deleted: name }))
 }
 
+// ---- game days
+
+pub(super) async fn submit_game_day(call: Call<Nothing, Json<GameDayRequest>>) -> Answered<Created<GameDayDetails>> {
+    Ok(Created(call.controller.submit_game_day(&call.principal, &call.body.0.document).await?))
+}
+
+pub(super) async fn game_days(call: Call<GameDaysQuery, NoBody>) -> Answered<Json<GameDaysPage>> {
+    let GameDaysQuery { after, limit } = &call.query;
+    let limit = within(*limit, 50, 500)?;
+    Ok(Json(call.controller.game_days(&call.principal, after.as_deref(), limit).await?))
+}
+
+pub(super) async fn game_day(call: Call<Nothing, NoBody>) -> Answered<Json<GameDayDetails>> {
+    Ok(Json(call.controller.game_day(&call.principal, call.part("gameDay")).await?))
+}
+
+pub(super) async fn game_day_journal(call: Call<JournalQuery, NoBody>) -> Answered<Json<GameDayJournal>> {
+    let JournalQuery { from, wait } = call.query;
+    let wait = Duration::from_secs(wait);
+    Ok(Json(call.controller.game_day_journal(&call.principal, call.part("gameDay"), from, wait).await?))
+}
+
+pub(super) async fn game_day_sheet(call: Call<SheetQuery, NoBody>) -> Answered<Text> {
+    let (format, media) = match call.query.format {
+        SheetForm::Json => (sheet::Format::Json, "application/json"),
+        SheetForm::Markdown => (sheet::Format::Markdown, "text/markdown; charset=utf-8"),
+        SheetForm::Html => (sheet::Format::Html, "text/html; charset=utf-8"),
+        SheetForm::Postmortem => (sheet::Format::PostmortemMarkdown, "text/markdown; charset=utf-8"),
+        SheetForm::PostmortemHtml => (sheet::Format::PostmortemHtml, "text/html; charset=utf-8"),
+    };
+    Ok(Text { media, text: call.controller.game_day_sheet(&call.principal, call.part("gameDay"), format).await? })
+}
+
+pub(super) async fn approve_game_day(call: Call<Nothing, Json<ApprovalRequest>>) -> Answered<Json<GameDayDetails>> {
+    let hash = &call.body.0.plan_hash;
+    Ok(Json(call.controller.approve_game_day(&call.principal, call.part("gameDay"), hash).await?))
+}
+
+pub(super) async fn withdraw_game_day(call: Call<Nothing, NoBody>) -> Answered<Json<GameDayDetails>> {
+    Ok(Json(call.controller.withdraw_game_day(&call.principal, call.part("gameDay")).await?))
+}
+
+pub(super) async fn answer_game_day(call: Call<Nothing, Json<AnswerRequest>>) -> Answered<Json<GameDayDetails>> {
+    let AnswerRequest { to, answer, remark } = call.body.0.clone();
+    if remark.as_ref().is_some_and(|remark| remark.chars().count() > 500) {
+        return Err(Problem::request("a remark has at most 500 letters", "a note may be longer"));
+    }
+    let day = call.part("gameDay");
+    Ok(Json(call.controller.answer_game_day(&call.principal, day, to, answer, remark).await?))
+}
+
+pub(super) async fn note_game_day(call: Call<Nothing, Json<NoteRequest>>) -> Answered<Json<GameDayDetails>> {
+    let Json(NoteRequest { text, tags }) = &call.body;
+    let is_tag = |tag: &String| (1..=64).contains(&tag.len()) && !tag.contains(char::is_whitespace);
+    if tags.len() > 10 || !tags.iter().all(is_tag) {
+        return Err(Problem::request("a note has at most 10 tags, each one word", "as in `detected`"));
+    }
+    let text = told(text)?;
+    Ok(Json(call.controller.note_game_day(&call.principal, call.part("gameDay"), text, tags).await?))
+}
+
+pub(super) async fn find_in_game_day(call: Call<Nothing, Json<FindingRequest>>) -> Answered<Json<GameDayDetails>> {
+    let Json(FindingRequest { text, severity, owner, due }) = call.body.clone();
+    let (author, text) = (call.principal.name.clone(), told(&text)?.to_owned());
+    let finding = Finding { author, text, severity, owner, due };
+    Ok(Json(call.controller.find_in_game_day(&call.principal, call.part("gameDay"), finding).await?))
+}
+
+pub(super) async fn abort_game_day(call: Call<Nothing, Json<Reason>>) -> Answered<Json<GameDayDetails>> {
+    let reason = reason(&call.body.0)?;
+    Ok(Json(call.controller.abort_game_day(&call.principal, call.part("gameDay"), reason).await?))
+}
+
 // ---- halt
 
 pub(super) async fn halt_state(call: Call<Nothing, NoBody>) -> Answered<Json<HaltState>> {
@@ -275,6 +352,14 @@ fn reason(given: &Reason) -> Answered<&str> {
     match reason.chars().count() {
         1..=500 => Ok(reason),
         _ => Err(Problem::request("a reason has 1 to 500 letters", "say it in a sentence, for those whom it concerns")),
+    }
+}
+
+fn told(text: &str) -> Answered<&str> {
+    let text = text.trim();
+    match text.chars().count() {
+        1..=2000 => Ok(text),
+        _ => Err(Problem::request("this text has 1 to 2000 letters", "say what is seen")),
     }
 }
 

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::game_day::machine::{Answer, Asked, FindingSeverity};
+
 /// An experiment that is to be planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -196,6 +198,95 @@ pub struct FiresQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
+}
+
+/// A game day that is to be held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GameDayRequest {
+    /// The text: exactly one game day, and the experiments that it names.
+    pub document: String,
+}
+
+/// Which game days are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GameDaysQuery {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many, 1 to 500 (50 unless told).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 500))]
+    pub limit: Option<u32>,
+}
+
+/// The forms of a game day's sheet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SheetForm {
+    /// The run sheet as JSON.
+    #[default]
+    Json,
+    /// The run sheet as Markdown.
+    Markdown,
+    /// The run sheet as one HTML file that loads nothing and runs nothing.
+    Html,
+    /// The postmortem's skeleton as Markdown.
+    Postmortem,
+    /// The postmortem's skeleton as one HTML file.
+    PostmortemHtml,
+}
+
+/// How a sheet is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SheetQuery {
+    /// In which form.
+    #[serde(default)]
+    pub format: SheetForm,
+}
+
+/// An answer to what a game day asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AnswerRequest {
+    /// To what: the `asks` of the game day. Refused if something else is asked by now.
+    pub to: Asked,
+    /// How.
+    pub answer: Answer,
+    /// What is said with it, at most 500 letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
+}
+
+/// A note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NoteRequest {
+    /// What is seen; not empty, at most 2000 letters.
+    #[schemars(length(min = 1, max = 2000))]
+    pub text: String,
+    /// Tags; `detected`, `mitigated` and `recovered` mark these moments of the experiment that runs. At most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+}
+
+/// Something that somebody must see to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FindingRequest {
+    /// What; not empty, at most 2000 letters.
+    #[schemars(length(min = 1, max = 2000))]
+    pub text: String,
+    /// How bad it is.
+    pub severity: FindingSeverity,
+    /// Who sees to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<jiff::civil::Date>,
 }
 
 /// Which records of the audit log are listed.

@@ -52,6 +52,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         endpoint(POST, "/v1/schedules/{schedule}/resume", "resumeSchedule", "Wake a schedule up", Action::Schedule, does::resume),
         endpoint(DELETE, "/v1/schedules/{schedule}", "deleteSchedule", "Remove a schedule", Action::Schedule, does::delete_schedule),
 
+        endpoint(POST, "/v1/game-days", "submitGameDay", "Ask for a game day: its experiments are planned, and people are asked to approve that", Action::LeadGameDay, does::submit_game_day),
+        endpoint(GET, "/v1/game-days", "listGameDays", "Game days, the newest first", Action::See, does::game_days),
+        endpoint(GET, "/v1/game-days/{gameDay}", "showGameDay", "One game day: its plan and hash, what is asked now, approvals, answers, runs", Action::See, does::game_day),
+        endpoint(GET, "/v1/game-days/{gameDay}/journal", "followGameDay", "What happened on a game day, from any entry on; waits for more if asked to", Action::See, does::game_day_journal),
+        endpoint(GET, "/v1/game-days/{gameDay}/sheet", "sheetOfGameDay", "The run sheet of a game day, or the skeleton of its postmortem, as far as it has come", Action::See, does::game_day_sheet),
+        endpoint(POST, "/v1/game-days/{gameDay}/approval", "approveGameDay", "Approve the plan of a game day", Action::Approve, does::approve_game_day),
+        endpoint(DELETE, "/v1/game-days/{gameDay}/approval", "withdrawFromGameDay", "Take one's own approval back", Action::Approve, does::withdraw_game_day),
+        endpoint(POST, "/v1/game-days/{gameDay}/answer", "answerGameDay", "Answer what is asked: a question of the checklist, or a hold", Action::LeadGameDay, does::answer_game_day),
+        endpoint(POST, "/v1/game-days/{gameDay}/notes", "noteGameDay", "Note what is seen", Action::LeadGameDay, does::note_game_day),
+        endpoint(POST, "/v1/game-days/{gameDay}/findings", "findInGameDay", "Write down what somebody must see to", Action::LeadGameDay, does::find_in_game_day),
+        endpoint(POST, "/v1/game-days/{gameDay}/abort", "abortGameDay", "End a game day: what runs is undone, nothing more is started", Action::Abort, does::abort_game_day),
+
         endpoint(GET, "/v1/halt", "showHalt", "Whether the fleet is halted, by whom and why", Action::See, does::halt_state),
         endpoint(POST, "/v1/halt", "halt", "Undo everything everywhere now, cancel what waits, refuse new runs", Action::Halt, does::halt),
         endpoint(DELETE, "/v1/halt", "release", "Let new runs in again", Action::ReleaseHalt, does::release),

@@ -19,6 +19,7 @@ struct Api {
     run: String,
     waiting: (String, String),
     ids: [String; 2],
+    game_day: (String, String),
     tokens: Vec<(Role, String)>,
 }
 
@@ -51,7 +52,9 @@ impl Api {
         let token = controller.create_api_token(&root, "old", "viewer", "*", None).await.unwrap().id;
         let now = controller.now().await.unwrap();
         controller.store().try_lead("controller-a", hour, now).await.unwrap();
-        Self { fixture, run, waiting: (waiting.id, waiting.plan_hash), ids: [enrolment, token], tokens }
+        let day = controller.submit_game_day(&root, &game_day()).await.unwrap();
+        let game_day = (day.game_day.id, day.plan_hash);
+        Self { fixture, run, waiting: (waiting.id, waiting.plan_hash), ids: [enrolment, token], game_day, tokens }
     }
 
     fn token(&self, role: Role) -> &str {
@@ -67,6 +70,7 @@ impl Api {
         let [enrolment, token_id] = &self.ids;
         let run = if endpoint.name == "approveRun" { &self.waiting.0 } else { &self.run };
         let path = endpoint.path.replace("{run}", run).replace("{agent}", "db-1").replace("{schedule}", "nightly");
+        let path = path.replace("{gameDay}", &self.game_day.0);
         let path = match endpoint.path.contains("enrolment") {
             true => path.replace("{token}", enrolment),
             false => path.replace("{token}", token_id),
@@ -74,7 +78,12 @@ impl Api {
         let body = match endpoint.name {
             "plan" | "submitRun" => json!({ "document": DOCUMENT }),
             "approveRun" => json!({ "planHash": self.waiting.1 }),
-            "cancelRun" | "revokeAgent" | "halt" => json!({ "reason": "a test" }),
+            "submitGameDay" => json!({ "document": game_day() }),
+            "approveGameDay" => json!({ "planHash": self.game_day.1 }),
+            "answerGameDay" => json!({ "to": "question-1", "answer": "go", "remark": "nobody is" }),
+            "noteGameDay" => json!({ "text": "it is slow", "tags": ["detected"] }),
+            "findInGameDay" => json!({ "text": "no runbook", "severity": "high", "owner": "ann", "due": "2026-12-24" }),
+            "cancelRun" | "revokeAgent" | "halt" | "abortGameDay" => json!({ "reason": "a test" }),
             "createEnrolmentToken" | "verifyAudit" => json!({}),
             "putSchedule" => json!({ "document": SCHEDULE }),
             "createToken" => json!({ "name": "ci", "role": "viewer" }),
@@ -87,6 +96,16 @@ impl Api {
         }
         request.body(if body.is_null() { Body::empty() } else { body.to_string().into() }).unwrap()
     }
+}
+
+/// A game day that the token of the approver approves and that of the operator answers.
+fn game_day() -> String {
+    format!(
+        "apiVersion: faultline.dev/v1\nkind: GameDay\nmetadata: {{ name: day }}\nspec:\n  title: A day\n  roles: {{ all: \
+         [a-approver, a-operator] }}\n  approvals: {{ required: 1, of: [all] }}\n  checklist: [{{ ask: Ready? }}, {{ ask: \
+         Steady? }}]\n  experiments: [{{ experiment: checkout-survives-a-slow-database }}]\n---\n{}",
+        DOCUMENT.trim_start()
+    )
 }
 
 async fn read(response: Response) -> (StatusCode, String, Value) {
@@ -128,7 +147,19 @@ async fn every_endpoint_wants_a_token_of_its_role_and_answers_as_described() {
     // What ends something comes last.
     let mut endpoints = table::endpoints();
     endpoints.sort_by_key(|endpoint| {
-        ["deleteSchedule", "cancelRun", "revokeAgent", "halt", "release"].iter().position(|last| endpoint.name == *last)
+        [
+            "approveGameDay",
+            "answerGameDay",
+            "withdrawFromGameDay",
+            "abortGameDay",
+            "deleteSchedule",
+            "cancelRun",
+            "revokeAgent",
+            "halt",
+            "release",
+        ]
+        .iter()
+        .position(|last| endpoint.name == *last)
     });
     for endpoint in endpoints {
         let Access::Needs(action) = endpoint.access else {
@@ -256,6 +287,15 @@ async fn what_is_not_understood_is_refused_and_nothing_is_done() {
         ("GET", "/v1/audit?since=yesterday", "", 400),
         ("POST", "/v1/audit/verify", "{\"head\":\"1:zz\"}", 400),
         ("GET", "/v1/runs/nothing", "", 404),
+        ("POST", "/v1/game-days", "{\"document\":\"x\",\"more\":1}", 400),
+        ("GET", "/v1/game-days?limit=0", "", 400),
+        ("GET", "/v1/game-days/nothing", "", 404),
+        ("GET", "/v1/game-days/nothing/sheet?format=pdf", "", 400),
+        ("POST", "/v1/game-days/nothing/answer", "{\"to\":\"lunch\",\"answer\":\"go\"}", 400),
+        ("POST", "/v1/game-days/nothing/notes", "{\"text\":\" \"}", 400),
+        ("POST", "/v1/game-days/nothing/notes", "{\"text\":\"x\",\"tags\":[\"a b\"]}", 400),
+        ("POST", "/v1/game-days/nothing/findings", "{\"text\":\"x\",\"severity\":\"bad\"}", 400),
+        ("POST", "/v1/game-days/nothing/abort", "{\"reason\":\"\"}", 400),
         ("DELETE", "/v1/tokens/nothing", "", 404),
         ("POST", "/v1/runs", long.as_str(), 413),
     ] {

@@ -1,5 +1,7 @@
 use crate::access::Denied;
 use crate::document::load::LoadError;
+use crate::game_day::machine::Illegal;
+use crate::game_day::sheet::SheetError;
 use crate::report::ReportError;
 use crate::store::runs::RunState;
 use crate::store::{Refusal, StoreError, TokenRefusal};
@@ -74,6 +76,18 @@ pub enum ControllerError {
     /// A journal cannot be read, or no report made of it.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// What was said to a game day makes no sense to it as it stands.
+    #[error(transparent)]
+    GameDay(#[from] Illegal),
+    /// An answer to what a game day does not ask now: somebody else was faster, or it was never asked.
+    #[error("{message}")]
+    NotAsked {
+        /// What is asked instead.
+        message: String,
+    },
+    /// The journal of a game day is not what it was.
+    #[error(transparent)]
+    Sheet(#[from] SheetError),
     /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -108,7 +122,11 @@ impl ControllerError {
             Self::PlanChanged { .. } => (409, "plan-changed", "The plan has changed"),
             Self::Elsewhere { .. } => (421, "elsewhere", "Another controller has it"),
             Self::NotBegun { .. } => (409, "not-begun", "The run has not begun"),
-            Self::Report(_) => (500, "report", "The report cannot be made"),
+            Self::GameDay(Illegal::NotEntitled { .. }) => (403, "denied", "You may not do this"),
+            Self::GameDay(Illegal::OtherPlan { .. }) => (409, "plan-changed", "The plan has changed"),
+            Self::GameDay(Illegal::NoSuch { .. } | Illegal::Required) => (400, "request", "The request is wrong"),
+            Self::NotAsked { .. } | Self::GameDay(_) => (409, "not-now", "This makes no sense now"),
+            Self::Report(_) | Self::Sheet(_) => (500, "report", "The report cannot be made"),
             Self::Store(error) => match error.refusal() {
                 Some(Refusal::Unknown { .. }) => (404, "unknown", "There is no such thing"),
                 Some(Refusal::Token(TokenRefusal::Unknown | TokenRefusal::Revoked | TokenRefusal::Expired)) => {
@@ -147,6 +165,12 @@ impl ControllerError {
                 _ => "`faultline runs show` says why it ended".into(),
             },
             Self::Report(error) => error.hint().into(),
+            Self::GameDay(illegal) => match illegal.hint() {
+                hint if hint.is_empty() => "`faultline gameday show` says where it stands and what is asked".into(),
+                hint => hint,
+            },
+            Self::NotAsked { .. } => "look what is asked now with `faultline gameday show`, and answer that".into(),
+            Self::Sheet(_) => "somebody changed the store by hand; restore a backup".into(),
             Self::Store(error) => error.hint().into(),
             Self::Broken(_) => "see the log of the controller".into(),
         }

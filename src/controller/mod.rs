@@ -15,6 +15,7 @@ pub mod controllers;
 pub mod enrolment;
 mod error;
 mod fleet;
+pub mod game_days;
 pub mod halt;
 pub mod identity;
 pub mod journal;

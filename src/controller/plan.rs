@@ -159,8 +159,12 @@ impl Planned {
     /// What would be met, as what somebody wants to do something to.
     pub(super) fn object(&self, name: impl Into<String>) -> Object {
         let object = Object::new(name).experiment(self.loaded.document.metadata.labels.clone());
-        let hosts = self.plan.hosts();
-        hosts.into_iter().fold(object, |object, host| object.host(host, self.labels.get(host).cloned()))
+        self.hosts().fold(object, |object, (host, labels)| object.host(host, labels))
+    }
+
+    /// Each host that is met, with its labels if they are known.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = (&str, Option<Labels>)> {
+        self.plan.hosts().into_iter().map(|host| (host, self.labels.get(host).cloned()))
     }
 
     /// The plan with its hash, as others read it.

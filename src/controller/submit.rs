@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::command::{Command, Object};
+use super::plan::Planned;
 use super::runs::RunView;
 use super::{Controller, ControllerError};
 use crate::access::{Action, Principal};
@@ -96,13 +97,7 @@ impl Controller {
         if let Some(expected) = plan_hash.filter(|expected| *expected != hash) {
             return Err(ControllerError::PlanChanged { expected, is: hash });
         }
-        let refused =
-            self.ask_hosts(&planned).await?.into_iter().find_map(|host| host.refused.clone().map(|why| (host, why)));
-        if let Some((host, reason)) = refused {
-            let injection = planned.plan.injections.iter().find(|injection| injection.number == host.injection);
-            let fault = injection.map(|injection| injection.fault.clone()).unwrap_or_default();
-            return Err(ControllerError::NotPlanned { host: host.host, fault, reason });
-        }
+        self.none_refuses(&planned).await?;
         let id = new_run_id();
         let object = planned.object(format!("run/{id}"));
         let hosts = planned.plan.hosts().into_iter().map(str::to_owned).collect();
@@ -125,5 +120,18 @@ impl Controller {
             deadline,
         };
         Ok((run, object))
+    }
+
+    /// Asks every host of a plan whether it can and may do its part.
+    ///
+    /// # Errors
+    /// If one refuses.
+    pub(super) async fn none_refuses(&self, planned: &Planned) -> Result<(), ControllerError> {
+        let refused =
+            self.ask_hosts(planned).await?.into_iter().find_map(|host| host.refused.clone().map(|why| (host, why)));
+        let Some((host, reason)) = refused else { return Ok(()) };
+        let injection = planned.plan.injections.iter().find(|injection| injection.number == host.injection);
+        let fault = injection.map(|injection| injection.fault.clone()).unwrap_or_default();
+        Err(ControllerError::NotPlanned { host: host.host, fault, reason })
     }
 }

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::fmt::Write as _;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::GameDay;
 use crate::experiment::document::Experiment;
 
 /// A hash (SHA-256) of something that was planned: `sha256:` and 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(rename = "GameDayHash")]
 pub struct PlanHash(String);
 
 impl PlanHash {

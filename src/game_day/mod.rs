@@ -11,6 +11,8 @@ pub mod drive;
 pub mod hash;
 pub mod journal;
 pub mod machine;
+pub mod progress;
+pub mod resolve;
 pub mod sheet;
 pub mod spoken;
 

@@ -56,22 +56,38 @@ impl Spoken {
     }
 }
 
-/// Reads a line; `None` of an empty one or a comment (`# …`).
+/// What can be said to a controller, which knows by a token who says it.
+pub const WORDS_BY_TOKEN: &str = "\
+approve                            I approve the plan that was shown
+withdraw                           I take that back
+go [REMARK]                        yes, go on (also: wait no longer for alerts)
+no-go [REMARK]                     no; of what is required, it ends the game day
+skip [REMARK]                      leave this out
+note TEXT [#TAG…]                  #detected, #mitigated and #recovered mark these moments
+finding high|medium|low TEXT [owner=WHO] [due=2026-12-24]
+abort REASON                       end it now and undo everything
+";
+
+/// Reads a line; `None` of an empty one or a comment (`# …`). Where it is known who speaks, lines name nobody.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse(line: &str) -> Result<Option<Spoken>, String> {
+pub fn parse(line: &str, speaker: Option<&str>) -> Result<Option<Spoken>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
     let (verb, rest) = split(line);
-    let (name, rest) = split(rest);
+    let (name, rest) = match speaker {
+        Some(speaker) if verb != "wait" => (speaker, rest),
+        _ => split(rest),
+    };
     let named =
         || if name.is_empty() { Err(format!("`{verb}` needs a name: {verb} ada")) } else { Ok(name.to_owned()) };
     let remark = || (!rest.is_empty()).then(|| rest.to_owned());
-    let needed =
-        |what: &str| if rest.is_empty() { Err(format!("`{verb} {name}` needs {what}")) } else { Ok(rest.to_owned()) };
+    let needed = |what: &str| {
+        if rest.is_empty() { Err(format!("`{}` needs {what}", said(verb, name, speaker))) } else { Ok(rest.to_owned()) }
+    };
     let spoken = match verb {
         "approve" => Spoken::Approve(named()?),
         "withdraw" => Spoken::Event(Event::Withdrawn { by: named()? }),
@@ -92,9 +108,18 @@ pub fn parse(line: &str) -> Result<Option<Spoken>, String> {
             "settling" => Spoken::Wait(Moment::Settling),
             _ => return Err("`wait` is for `incited` or `settling`".into()),
         },
-        _ => return Err(format!("`{verb}` is nothing that can be said here:\n{WORDS}")),
+        _ => return Err(format!("`{verb}` is nothing that can be said here:\n{}", words(speaker.is_some()))),
     };
     Ok(Some(spoken))
+}
+
+/// What can be said where it is known who speaks, or where it is not.
+pub fn words(speaker_is_known: bool) -> &'static str {
+    if speaker_is_known { WORDS_BY_TOKEN } else { WORDS }
+}
+
+fn said(verb: &str, name: &str, speaker: Option<&str>) -> String {
+    if speaker.is_some() { verb.to_owned() } else { format!("{verb} {name}") }
 }
 
 fn split(text: &str) -> (&str, &str) {
@@ -139,7 +164,7 @@ mod tests {
 
     #[test]
     fn lines_are_read() {
-        let read = |line: &str| parse(line).unwrap().unwrap();
+        let read = |line: &str| parse(line, None).unwrap().unwrap();
         assert_eq!(read(" approve ada "), Spoken::Approve("ada".into()));
         let remark = Some("the on-call is here".to_owned());
         assert_eq!(read("go ada the on-call is here"), Spoken::Answer { by: "ada".into(), answer: Answer::Go, remark });
@@ -151,8 +176,22 @@ mod tests {
         assert_eq!((found.text.as_str(), found.owner.as_deref()), ("no runbook", Some("grace")));
         assert_eq!(found.due.unwrap().to_string(), "2026-12-24");
         assert_eq!(read("wait incited"), Spoken::Wait(Moment::Incited));
-        assert_eq!(parse("# a comment"), Ok(None));
-        assert_eq!(parse("  "), Ok(None));
+        assert_eq!(parse("# a comment", None), Ok(None));
+        assert_eq!(parse("  ", None), Ok(None));
+    }
+
+    #[test]
+    fn who_is_known_does_not_name_himself() {
+        let read = |line: &str| parse(line, Some("ada"));
+        let remark = Some("the on-call is here".to_owned());
+        let answer = Spoken::Answer { by: "ada".into(), answer: Answer::Go, remark };
+        assert_eq!(read("go the on-call is here"), Ok(Some(answer)));
+        let note = Note { author: "ada".into(), text: "it is red".into(), tags: vec!["detected".into()] };
+        assert_eq!(read("note it is red #detected"), Ok(Some(Spoken::Event(Event::Noted(note)))));
+        assert_eq!(read("approve"), Ok(Some(Spoken::Approve("ada".into()))));
+        assert_eq!(read("wait incited"), Ok(Some(Spoken::Wait(Moment::Incited))));
+        assert_eq!(read("abort"), Err("`abort` needs a reason".into()));
+        assert!(read("hello").unwrap_err().contains("\napprove      "));
     }
 
     #[test]
@@ -167,7 +206,7 @@ mod tests {
             ("wait forever", "`incited` or `settling`"),
             ("hello", "nothing that can be said"),
         ] {
-            let error = parse(line).unwrap_err();
+            let error = parse(line, None).unwrap_err();
             assert!(error.contains(why), "{line}: {error}");
         }
     }

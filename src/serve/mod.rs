@@ -12,6 +12,7 @@
 
 pub mod api_port;
 mod enrolling;
+mod game_days;
 mod halting;
 mod hearing;
 mod host_halts;
@@ -231,6 +232,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     tasks.spawn(upkeep::keep(Arc::clone(&controller), reached, now, ports.clone()));
     tasks.spawn(halting::obey(Arc::clone(&controller), telling.clone(), ports.clone()));
     tasks.spawn(host_halts::follow(Arc::clone(&controller), ports.clone()));
+    tasks.spawn(game_days::carry(Arc::clone(&controller), telling.clone(), stopping.clone()));
     tasks.spawn(scheduling::fire(Arc::clone(&controller), telling, notifier, stopping.clone()));
     tasks.close();
     ready(listening);

@@ -12,6 +12,8 @@
 //!   write by its driver names the epoch, and is refused ([`Refusal::TakenOver`]) when it has grown meanwhile.
 //! - **Halted is halted.** A halt cancels everything queued in the transaction that sets it, and whatever adds or starts
 //!   a run looks for it in its own, under the same lock: nothing slips in between.
+//! - **Two never continue a game day from the same point.** Each entry of its journal is kept under its number, and one who
+//!   names a number that is taken is refused; a run that follows from an entry is made in the transaction that keeps it.
 //! - **At most one leads**, by a lease; each new lead has a greater epoch.
 //! - **A one-time token is redeemed once**, by one conditional statement.
 //! - **The audit log has no forks**: each record is appended under a lock, to the head that is read under it.
@@ -39,6 +41,7 @@ mod controllers;
 mod definitions;
 mod enrolment;
 mod error;
+mod game_days;
 mod halt;
 mod leader;
 mod outbox;
@@ -68,6 +71,7 @@ pub use self::controllers::Controller;
 pub use self::definitions::{Definition, DefinitionKind};
 pub use self::enrolment::{EnrolmentToken, NewEnrolmentToken};
 pub use self::error::{Refusal, StoreError};
+pub use self::game_days::{GameDay, GameDayCursor, GameDayEntry, GameDayPlan, NewGameDay};
 pub use self::halt::{Halt, Halted};
 pub use self::leader::Lead;
 pub use self::outbox::{Message, MessageState, NewMessage};

@@ -10,6 +10,7 @@
     reason = "each test binary uses its own part; a test that cannot go on fails, and says what it skipped"
 )]
 
+pub mod alerting;
 pub mod fleet;
 pub mod injections;
 pub mod machine;

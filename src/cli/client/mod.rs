@@ -5,6 +5,7 @@
 
 mod exchange;
 pub(super) mod follow;
+pub(super) mod game_day;
 pub(super) mod run;
 
 use std::path::PathBuf;

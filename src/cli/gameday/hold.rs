@@ -8,27 +8,30 @@ use anyhow::Context;
 use clap::Args;
 use faultline_agent::state::StateFolder;
 
+use super::super::client::ControllerFlags;
 use super::super::failure::Failure;
 use super::super::flags::Global;
 use super::super::output;
 use super::terminal::{Terminal, listen};
 use super::{days, told};
+use crate::document::Kind;
 use crate::document::load::{Loaded, load_setting, name_of};
 use crate::document::set::Setting;
-use crate::document::{Kind, suggest};
-use crate::experiment::document::{self, API_VERSION, ApiVersion, Experiment, Metadata};
-use crate::game_day::document::{ExperimentSource, GameDay};
+use crate::experiment::document::{API_VERSION, Experiment};
+use crate::game_day::document::{ExperimentSource, GameDay, PlannedExperiment};
 use crate::game_day::drive::{DriveError, LocalGameDay, Voices, hold, write_sheets};
 use crate::game_day::hash;
 use crate::game_day::machine::{Identity, Opened, ResolvedExperiment};
+use crate::game_day::resolve;
 use crate::game_day::spoken::{self, Spoken};
 use crate::run::new_run_id;
 use crate::targets::draw_seed;
 
-/// Hold a game day on this host: approvals, checklist, experiments, alerts, run sheet
+/// Hold a game day, on this host or with --controller over its fleet: approvals, checklist, experiments, alerts, run sheet
 ///
-/// What people say is read from standard input, a line each; `help` lists what can be said. Names are taken as they are
-/// typed, and the run sheet says so.
+/// What people say is read from standard input, a line each; `help` lists what can be said. On this host names are taken as
+/// they are typed, and the run sheet says so. To a controller each speaks with a token of their own, here or elsewhere
+/// (`gameday approve`, `go`, `note`), and it carries the game day out whether or not it is followed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Files with one game day and its experiments
@@ -37,19 +40,55 @@ pub(super) struct Arguments {
     /// Change a value of the game day first, as in `--set spec.window.until=2026-12-01T12:00`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Setting>,
-    /// Who holds it: whoever asks for approvals cannot give one [default: $USER]
+    /// Who holds it on this host: whoever asks for approvals cannot give one [default: $USER]
     #[arg(long = "as", value_name = "NAME", env = "USER", hide_env = true, default_value = "somebody")]
     requester: String,
     /// Read what people say from this file instead of standard input
     #[arg(long, value_name = "FILE")]
-    answers: Option<PathBuf>,
-    /// Make the game day's folder below this one instead of in the state folder
+    pub(super) answers: Option<PathBuf>,
+    /// Make the game day's folder below this one instead of in the state folder; of a controller's, only then
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
+    /// The controller that holds it over its fleet, instead of this host
+    #[command(flatten)]
+    controller: ControllerFlags,
+    /// Ask the controller for it, print its id, and do not follow it
+    #[arg(long, requires = "controller", help_heading = "Controller")]
+    pub(super) detach: bool,
+}
+
+/// A game day as it is sent to a controller.
+pub(super) struct Prepared {
+    /// The game day after `--set`, and its experiments.
+    pub(super) document: String,
+    /// The game day as it was read.
+    pub(super) text: String,
+}
+
+/// Reads what is to be sent.
+pub(super) fn prepare(arguments: &Arguments, global: &Global) -> anyhow::Result<Prepared> {
+    let (game_day, known) = read(arguments, global)?;
+    // JSON is YAML.
+    let mut document = serde_json::to_string_pretty(&game_day.document)?;
+    for experiment in &known {
+        let named = |planned: &PlannedExperiment| matches!(&planned.experiment, ExperimentSource::Named(name) if *name == experiment.document.metadata.name);
+        if game_day.document.spec.experiments.iter().any(named) {
+            document += "\n---\n";
+            document += &serde_json::to_string_pretty(&experiment.document)?;
+        }
+    }
+    for planned in &game_day.document.spec.experiments {
+        found(&game_day, planned, &known)?;
+    }
+    Ok(Prepared { document, text: game_day.text })
 }
 
 pub(super) fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let answers = arguments.answers.as_deref().map(script).transpose()?;
+    if let Some(url) = &arguments.controller.controller {
+        let client = arguments.controller.client_of(url)?;
+        return super::remote::run(&client, arguments, global);
+    }
+    let answers = arguments.answers.as_deref().map(|file| script(file, None)).transpose()?;
     let (game_day, experiments) = read(&arguments, global)?;
     let resolved = resolve(&game_day, &experiments)?;
     let state = StateFolder::resolve(global.state.as_deref())?;
@@ -78,7 +117,7 @@ pub(super) fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitC
         days: arguments.out.unwrap_or_else(|| days(state.path())),
         state,
     };
-    let voices = answers.map_or_else(|| Voices::Live(listen()), Voices::Script);
+    let voices = answers.map_or_else(|| Voices::Live(listen(None)), Voices::Script);
     let mut terminal = Terminal::new(global);
     let held = hold(&day, voices, &mut terminal).map_err(|error| failed(&error))?;
     write_sheets(&held.folder, &held.sheet).map_err(|error| failed(&error))?;
@@ -127,30 +166,13 @@ fn resolve(
     game_day: &Loaded<GameDay>,
     known: &[Loaded<Experiment>],
 ) -> anyhow::Result<Vec<(ResolvedExperiment, String)>> {
-    let resolve = |planned: &crate::game_day::document::PlannedExperiment| {
-        let (experiment, text) = match &planned.experiment {
-            ExperimentSource::Inline(spec) => {
-                let metadata = Metadata {
-                    name: planned.name().to_owned(),
-                    labels: game_day.document.metadata.labels.clone(),
-                    annotations: std::collections::BTreeMap::new(),
-                };
-                let spec = (**spec).clone();
-                let experiment =
-                    Experiment { api_version: ApiVersion::V1, kind: document::Kind::Experiment, metadata, spec };
-                (experiment, format!("# written out in the game day, {API_VERSION}\n{}", game_day.text))
-            }
+    let resolve = |planned: &PlannedExperiment| {
+        let experiment = found(game_day, planned, known)?;
+        let text = match &planned.experiment {
+            ExperimentSource::Inline(_) => format!("# written out in the game day, {API_VERSION}\n{}", game_day.text),
             ExperimentSource::Named(name) => {
-                let found = known.iter().find(|one| one.document.metadata.name == *name).ok_or_else(|| {
-                    let names = known.iter().map(|one| one.document.metadata.name.as_str());
-                    let near = suggest::nearest(name, names).map(|near| format!("did you mean `{near}`? "));
-                    let hint = format!(
-                        "{}give the file that it is in too: gameday run DAY.yaml EXPERIMENT.yaml",
-                        near.unwrap_or_default()
-                    );
-                    Failure::usage(format!("there is no experiment `{name}` in these files")).hint(hint)
-                })?;
-                (found.document.clone(), found.text.clone())
+                let named = known.iter().find(|one| one.document.metadata.name == *name);
+                named.map(|one| one.text.clone()).unwrap_or_default()
             }
         };
         let seed = experiment.spec.seed.unwrap_or_else(draw_seed);
@@ -158,6 +180,19 @@ fn resolve(
         Ok((ResolvedExperiment { name: planned.name().to_owned(), experiment, seed, hash }, text))
     };
     game_day.document.spec.experiments.iter().map(resolve).collect()
+}
+
+/// One experiment of a game day.
+fn found(
+    game_day: &Loaded<GameDay>,
+    planned: &PlannedExperiment,
+    known: &[Loaded<Experiment>],
+) -> Result<Experiment, Failure> {
+    resolve::experiment(&game_day.document, planned, known.iter().map(|one| &one.document)).map_err(|missing| {
+        let near = missing.near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        let hint = format!("{near}give the file that it is in too: gameday run DAY.yaml EXPERIMENT.yaml");
+        Failure::usage(format!("there is no experiment `{}` in these files", missing.name)).hint(hint)
+    })
 }
 
 /// This host's name and kernel.
@@ -173,13 +208,13 @@ fn place() -> String {
     }
 }
 
-/// The lines of a file of answers.
-fn script(file: &Path) -> anyhow::Result<VecDeque<Spoken>> {
+/// The lines of a file of answers, said by `speaker` if it is known who that is.
+pub(super) fn script(file: &Path, speaker: Option<&str>) -> anyhow::Result<VecDeque<Spoken>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the answers {}", file.display()))?;
     let mut said = VecDeque::new();
     for (number, line) in text.lines().enumerate() {
-        let spoken =
-            spoken::parse(line).map_err(|why| Failure::usage(format!("{}:{}: {why}", file.display(), number + 1)))?;
+        let spoken = spoken::parse(line, speaker)
+            .map_err(|why| Failure::usage(format!("{}:{}: {why}", file.display(), number + 1)))?;
         said.extend(spoken);
     }
     Ok(said)

@@ -1,6 +1,7 @@
-//! `faultline gameday`: game days, held on this host and written up.
+//! `faultline gameday`: game days, held on this host or by a controller over its fleet, and written up.
 
 mod hold;
+mod remote;
 mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -10,13 +11,15 @@ use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use faultline_agent::state::StateFolder;
 
+use super::client::ControllerFlags;
 use super::failure::Failure;
 use super::flags::Global;
 use super::output;
 use crate::game_day::journal::{self, JournalError};
+use crate::game_day::machine::Answer;
 use crate::game_day::sheet::{Format, Sheet};
 
-/// Hold a game day on this host, or show the run sheet of one
+/// Hold game days, on this host or by a controller, and show their run sheets
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -25,17 +28,37 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Hold a game day on this host: approvals, checklist, experiments, alerts, run sheet
+    /// Hold a game day, on this host or with --controller over its fleet: approvals, checklist, experiments, alerts, run sheet
     Run(hold::Arguments),
     /// Show the run sheet, or the skeleton of a postmortem, from the journal of a game day
     Sheet(SheetArguments),
+    /// List the game days of a controller, the newest first
+    List(remote::List),
+    /// Show a game day of a controller: its plan and hash, what is asked now, approvals, answers, runs
+    Show(remote::Named),
+    /// Approve the plan of a game day that somebody else asked for
+    Approve(remote::Approve),
+    /// Take one's own approval back
+    Withdraw(remote::Named),
+    /// Answer yes to what a game day asks: a question, a hold, or (of alerts) to wait no longer
+    Go(remote::Say),
+    /// Answer no; of what is required, it ends the game day
+    NoGo(remote::Say),
+    /// Leave out what is asked
+    Skip(remote::Say),
+    /// Note what you see on a game day
+    Note(remote::Note),
+    /// Write down what somebody must see to
+    Finding(remote::Find),
+    /// End a game day now: what runs is undone, nothing more is started
+    Abort(remote::Abort),
 }
 
 /// Show the run sheet, or the skeleton of a postmortem, from the journal of a game day
 #[derive(Debug, Args)]
 struct SheetArguments {
-    /// The folder of a game day, or its journal [default: the newest in the state folder]
-    #[arg(value_name = "FOLDER")]
+    /// The folder of a game day, or its journal [default: the newest in the state folder]; with --controller its id
+    #[arg(value_name = "FOLDER|GAMEDAY")]
     folder: Option<PathBuf>,
     /// The format
     #[arg(long, value_enum, default_value_t)]
@@ -43,6 +66,9 @@ struct SheetArguments {
     /// Write it to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// The controller that holds it, instead of this host
+    #[command(flatten)]
+    controller: ControllerFlags,
 }
 
 /// The forms of a sheet, as they are named on the command line.
@@ -59,6 +85,13 @@ enum SheetFormat {
     Postmortem,
     /// The postmortem's skeleton as one HTML file
     PostmortemHtml,
+}
+
+impl SheetFormat {
+    /// As it is named, here and by the API.
+    fn word(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 impl From<SheetFormat> for Format {
@@ -86,10 +119,37 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Task::Run(arguments) => hold::run(arguments, global),
         Task::Sheet(arguments) => sheet(&arguments, global),
+        Task::List(list) => remote::list(list),
+        Task::Show(named) => remote::show(named),
+        Task::Approve(approve) => remote::approve(approve),
+        Task::Withdraw(named) => remote::withdraw(named),
+        Task::Go(say) => remote::answer(say, Answer::Go),
+        Task::NoGo(say) => remote::answer(say, Answer::NoGo),
+        Task::Skip(say) => remote::answer(say, Answer::Skip),
+        Task::Note(note) => remote::note(note),
+        Task::Finding(finding) => remote::find(finding),
+        Task::Abort(abort) => remote::abort(abort),
     }
 }
 
 fn sheet(arguments: &SheetArguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let text = match &arguments.controller.controller {
+        Some(url) => {
+            let id = arguments.folder.as_ref().and_then(|id| id.to_str()).ok_or_else(|| {
+                Failure::usage("no game day is named").hint("`faultline gameday list --controller URL` lists them")
+            })?;
+            remote::sheet(&arguments.controller.client_of(url)?, id, &arguments.format.word())?
+        }
+        None => sheet_of_folder(arguments, global)?,
+    };
+    match &arguments.out {
+        Some(file) => std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?,
+        None => output::print(&text)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sheet_of_folder(arguments: &SheetArguments, global: &Global) -> anyhow::Result<String> {
     let folder = match &arguments.folder {
         Some(folder) => folder.clone(),
         None => newest(&days(&StateFolder::locate(global.state.as_deref())?))?,
@@ -98,12 +158,7 @@ fn sheet(arguments: &SheetArguments, global: &Global) -> anyhow::Result<ExitCode
     let sheet = Sheet::from_entries(&entries).map_err(|error| {
         Failure::usage(format!("{}: {error}", folder.display())).hint("name the folder of a game day")
     })?;
-    let text = sheet.render(arguments.format.into())?;
-    match &arguments.out {
-        Some(file) => std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?,
-        None => output::print(&text)?,
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(sheet.render(arguments.format.into())?)
 }
 
 fn newest(days: &Path) -> anyhow::Result<PathBuf> {

@@ -9,9 +9,12 @@ use super::super::live::{Live, LiveTarget};
 use super::super::output;
 use crate::game_day::alerts::Reading;
 use crate::game_day::drive::Company;
-use crate::game_day::machine::{Answer, Command, Entry, Event, HoldPoint, Illegal, ResolvedExperiment, Stage, State};
+use crate::game_day::machine::{
+    Answer, Command, Entry, Event, HoldPoint, Identity, Illegal, ResolvedExperiment, Stage, State,
+};
+use crate::game_day::sheet::in_words;
 use crate::game_day::spoken::{self, Spoken};
-use crate::report::notation::one_line;
+use crate::report::notation::{self, one_line};
 use crate::run::record::Watcher;
 
 /// Tells people on standard error what is asked and what happens.
@@ -20,6 +23,8 @@ pub(super) struct Terminal {
     quiet: bool,
     /// Whether Alertmanager could be read when it was asked last.
     readable: bool,
+    /// Whether runs are somewhere else: nobody but the game day tells of them.
+    remote: bool,
 }
 
 impl Terminal {
@@ -27,7 +32,12 @@ impl Terminal {
         // Lines, also on a terminal: people type between them.
         let target =
             if global.quiet { LiveTarget::Quiet } else { LiveTarget::Lines { colour: global.colour_on_stderr() } };
-        Self { target, quiet: global.quiet, readable: true }
+        Self { target, quiet: global.quiet, readable: true, remote: false }
+    }
+
+    /// For a game day that a controller carries out.
+    pub(super) fn of_controller(global: &Global) -> Self {
+        Self { remote: true, ..Self::new(global) }
     }
 
     fn tell(&self, text: &str) {
@@ -40,6 +50,8 @@ impl Terminal {
 impl Company for Terminal {
     fn asked(&mut self, state: &State, command: &Command) {
         let opening = state.opening();
+        // Who speaks to a controller is known by the token.
+        let who = if opening.identity == Identity::Token { "" } else { " NAME" };
         let name = |number: usize| one_line(&opening.experiments[number].name);
         let text = match command {
             Command::AskApprovals { missing } => {
@@ -51,19 +63,19 @@ impl Company for Terminal {
                 }
                 let of = state.spec().approvals.as_ref().map(|approvals| approvals.of.join(", ")).unwrap_or_default();
                 let plural = if *missing == 1 { "" } else { "s" };
-                format!("{text}{missing} approval{plural} missing, of {of}: approve NAME")
+                format!("{text}{missing} approval{plural} missing, of {of}: approve{who}")
             }
             Command::Ask { item } => {
                 let Some(item) = state.spec().checklist.get(*item) else { return };
                 let of = item.of.as_deref().unwrap_or("anybody");
                 let required = if item.required { "required" } else { "optional, may be skipped" };
-                format!("\n{} ({of}, {required}): go NAME, or no-go NAME", one_line(&item.ask))
+                format!("\n{} ({of}, {required}): go{who}, or no-go{who}", one_line(&item.ask))
             }
             Command::AskGo { experiment, when: HoldPoint::Before } => {
-                format!("\nhold before {}: go NAME, no-go NAME, or skip NAME", name(*experiment))
+                format!("\nhold before {}: go{who}, no-go{who}, or skip{who}", name(*experiment))
             }
             Command::AskGo { experiment, when: HoldPoint::After } => {
-                format!("\nhold after {}: go NAME, or no-go NAME", name(*experiment))
+                format!("\nhold after {}: go{who}, or no-go{who}", name(*experiment))
             }
             _ => return,
         };
@@ -106,10 +118,30 @@ impl Company for Terminal {
                     _ => return,
                 }
             }
-            Event::Ended { .. } => match state.stage() {
-                Stage::Settling { .. } => "waiting for the alerts that are expected: go NAME to wait no longer".into(),
-                _ => return,
-            },
+            Event::Ended { experiment, verdict, because } => {
+                let settling = match (state.stage(), state.opening().identity) {
+                    (Stage::Settling { .. }, Identity::Typed) => {
+                        "waiting for the alerts that are expected: go NAME to wait no longer"
+                    }
+                    (Stage::Settling { .. }, Identity::Token) => {
+                        "waiting for the alerts that are expected: go to wait no longer"
+                    }
+                    _ => "",
+                };
+                let name = &state.opening().experiments[*experiment].name;
+                match (self.remote, settling) {
+                    (false, "") => return,
+                    (false, settling) => settling.into(),
+                    (true, "") => format!("{name}: {}: {because}", notation::run_verdict(*verdict)),
+                    (true, settling) => format!("{name}: {}: {because}; {settling}", notation::run_verdict(*verdict)),
+                }
+            }
+            Event::Queued { .. } | Event::Started { .. } | Event::Progress { .. } if self.remote => {
+                match in_words(&entry.event, state) {
+                    Some(text) => text,
+                    None => return,
+                }
+            }
             _ => return,
         };
         let time = entry.at.to_zoned(state.spec().time_zone.rules().clone()).strftime("%H:%M:%S");
@@ -128,17 +160,17 @@ impl Company for Terminal {
     }
 }
 
-/// What is said on standard input, from now on.
-pub(super) fn listen() -> UnboundedReceiver<Spoken> {
+/// What is said on standard input, from now on; by `speaker` if it is known who that is.
+pub(super) fn listen(speaker: Option<String>) -> UnboundedReceiver<Spoken> {
     let (said, lines) = unbounded_channel();
     let listening = std::thread::Builder::new().name("listener".into()).spawn(move || {
         for line in std::io::stdin().lock().lines() {
             let Ok(line) = line else { return };
             if line.trim() == "help" {
-                output::tell(spoken::WORDS);
+                output::tell(spoken::words(speaker.is_some()));
                 continue;
             }
-            match spoken::parse(&line) {
+            match spoken::parse(&line, speaker.as_deref()) {
                 Ok(Some(Spoken::Wait(_))) => output::tell("`wait` is for files of answers\n"),
                 Ok(Some(spoken)) => {
                     if said.send(spoken).is_err() {

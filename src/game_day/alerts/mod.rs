@@ -6,19 +6,22 @@
 mod answer;
 mod judge;
 mod reader;
+mod sampler;
 mod watch;
 
 pub use judge::{AlertVerdict, Fired, Life, Resolved, UnexpectedAlert, judge, unexpected};
 pub use reader::Reader;
+pub use sampler::Sampler;
 pub use watch::{Episode, Gap, Watch};
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An alert that fires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Alert {
     /// Its labels.
@@ -31,7 +34,7 @@ pub struct Alert {
 }
 
 /// What was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reading {
     /// These alerts fire.

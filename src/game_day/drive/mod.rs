@@ -5,7 +5,6 @@
 
 mod experiment;
 mod voices;
-mod watching;
 
 pub use voices::Voices;
 
@@ -17,16 +16,16 @@ use faultline_agent::state::StateFolder;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::alerts::Sampler;
 use super::hash::{self, PlanHash};
 use super::journal::{Journal, JournalError, RUNS};
-use super::machine::{Command, Entry, Event, Illegal, Opened, ResolvedExperiment, Stage, State, step};
+use super::machine::{Asked, Command, Entry, Event, Illegal, Opened, ResolvedExperiment, State, step};
 use super::sheet::{Sheet, SheetError};
 use super::spoken::Spoken;
 use crate::experiment::machine::Stop;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::run::record::Watcher;
 use crate::run::stop::StopSignals;
-use watching::Sampler;
 
 /// How often the clock, the window and the halt files are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -110,7 +109,9 @@ pub fn hold(day: &LocalGameDay, voices: Voices, company: &mut dyn Company) -> Re
         let (reports, incoming) = unbounded_channel();
         let sampler = match &day.opened.game_day.spec.alertmanager {
             Some(alertmanager) => {
-                Some(Sampler::start(alertmanager, reports.clone()).map_err(DriveError::Alertmanager)?)
+                let reports = reports.clone();
+                let tell = move |at, reading| reports.send(Report::Event(at, Event::Alerts(reading))).is_ok();
+                Some(Sampler::start(alertmanager, tell).map_err(DriveError::Alertmanager)?)
             }
             None => None,
         };
@@ -172,7 +173,7 @@ impl Drive<'_> {
                     self.event(Timestamp::now(), Event::Aborted { by: "a signal".into(), reason })
                 }
                 Some(Report::Event(at, event)) = incoming.recv() => self.reported(at, event),
-                spoken = voices.next(&self.state) => self.said(spoken),
+                spoken = voices.next(&self.state, false) => self.said(spoken),
                 _ = tick.tick() => self.tick(),
             };
             // A journal that cannot be written ends the game day; what runs is undone all the same.
@@ -209,8 +210,7 @@ impl Drive<'_> {
     fn event(&mut self, at: Timestamp, event: Event) -> Result<(), DriveError> {
         let (state, commands) = step(Some(&self.state), at, event.clone())?;
         let ended = matches!(event, Event::Ended { .. });
-        // Time alone is written down where something follows from it.
-        let is_news = event != Event::Tick || state.stage() != self.state.stage();
+        let is_news = state.is_news_after(&self.state, &event);
         self.state = state;
         if ended {
             self.orders = None;
@@ -294,10 +294,14 @@ impl Drive<'_> {
         let event = match spoken {
             Spoken::Event(event) => event,
             Spoken::Approve(by) => Spoken::approval(by, self.state.hash().clone()),
-            Spoken::Answer { by, answer, remark } => match (self.state.stage(), self.state.next_question()) {
-                (Stage::Checklist, Some(item)) => Event::Answered { item, by, answer, remark },
-                _ => Event::Decided { by, answer, remark },
-            },
+            Spoken::Answer { by, answer, remark } => {
+                let asked = self.state.asked().filter(|asked| *asked != Asked::Approvals);
+                match asked.and_then(|asked| asked.answered(by.clone(), answer, remark.clone())) {
+                    Some(event) => event,
+                    // The machine says why this is no moment for it.
+                    None => Event::Decided { by, answer, remark },
+                }
+            }
             Spoken::Wait(_) => return Ok(()),
         };
         match self.event(Timestamp::now(), event) {
@@ -312,7 +316,7 @@ impl Drive<'_> {
 
 /// Whether a person is needed for anything to happen.
 fn awaits_people(state: &State) -> bool {
-    matches!(state.stage(), Stage::AwaitingApprovals | Stage::Checklist | Stage::Hold { .. })
+    state.asked().is_some_and(Asked::is_needed)
 }
 
 /// Writes every form of the sheet into the game day's folder.

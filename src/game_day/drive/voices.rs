@@ -17,8 +17,10 @@ pub enum Voices {
 }
 
 impl Voices {
-    /// What is said next. When nobody is left to say anything and somebody must, the game day is ended.
-    pub(super) async fn next(&mut self, state: &State) -> Spoken {
+    /// What is said next. When nobody is left to say anything here, and somebody must, the game day is ended, unless
+    /// `others` can speak elsewhere.
+    pub(crate) async fn next(&mut self, state: &State, others: bool) -> Spoken {
+        let awaits_people = |state: &State| !others && awaits_people(state);
         let nobody = |reason: &str| Spoken::Event(Event::Aborted { by: "nobody".into(), reason: reason.to_owned() });
         match self {
             Self::Live(lines) => match lines.recv().await {

@@ -1,5 +1,6 @@
 use faultline_agent::units::TimeSpan;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::document::Experiment;
@@ -9,8 +10,9 @@ use crate::game_day::hash::PlanHash;
 use crate::hypothesis::verdict::RunVerdict;
 
 /// What can happen on a game day. Each is a line of its journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "GameDayEvent")]
 pub enum Event {
     /// The game day was drafted: the first event of every journal.
     Opened(Box<Opened>),
@@ -58,6 +60,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remark: Option<String>,
     },
+    /// An experiment's run was asked for, and waits until its hosts are free; only of a fleet.
+    Queued {
+        /// Its number, counted from 0.
+        experiment: usize,
+        /// The run's id.
+        run: String,
+    },
     /// An experiment's run began.
     Started {
         /// Its number, counted from 0.
@@ -104,8 +113,9 @@ pub enum Event {
 }
 
 /// How a game day began.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "GameDayOpened")]
 pub struct Opened {
     /// Its id.
     pub id: String,
@@ -126,8 +136,9 @@ pub struct Opened {
 }
 
 /// An experiment as it was found for a game day.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "GameDayExperiment")]
 pub struct ResolvedExperiment {
     /// What it is called in the run sheet.
     pub name: String,
@@ -140,8 +151,9 @@ pub struct ResolvedExperiment {
 }
 
 /// How it is known who says something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "GameDayIdentity")]
 pub enum Identity {
     /// Names are as somebody typed them: nobody checked them.
     Typed,
@@ -150,8 +162,9 @@ pub enum Identity {
 }
 
 /// An answer to a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "GameDayAnswer")]
 pub enum Answer {
     /// Yes.
     Go,
@@ -162,8 +175,9 @@ pub enum Answer {
 }
 
 /// Something that happens in a run and that the run sheet needs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "GameDayMilestone")]
 pub enum Milestone {
     /// A fault is in place.
     Incited {
@@ -188,8 +202,9 @@ pub enum Milestone {
 }
 
 /// What somebody noted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "GameDayNote")]
 pub struct Note {
     /// Who.
     pub author: String,
@@ -201,8 +216,9 @@ pub struct Note {
 }
 
 /// Something that somebody must see to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "GameDayFinding")]
 pub struct Finding {
     /// Who found it.
     pub author: String,
@@ -219,7 +235,7 @@ pub struct Finding {
 }
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingSeverity {
     /// Customers will be hurt.
@@ -289,7 +305,7 @@ pub enum Command {
 }
 
 /// Before or after an experiment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HoldPoint {
     /// Before it.
@@ -299,8 +315,9 @@ pub enum HoldPoint {
 }
 
 /// One line of a game day's journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "GameDayEntry")]
 pub struct Entry {
     /// When.
     pub at: Timestamp,

@@ -13,12 +13,14 @@
 //! - it is over only when every experiment that was started has ended;
 //! - an event that makes no sense in a state is an error, never ignored.
 
+mod asked;
 mod event;
 mod illegal;
 mod people;
 mod state;
 mod transitions;
 
+pub use asked::Asked;
 use event::patience;
 pub use event::{
     Answer, Command, Entry, Event, Finding, FindingSeverity, HoldPoint, Identity, Milestone, Note, Opened,

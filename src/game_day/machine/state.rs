@@ -3,7 +3,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::event::{Answer, Finding, HoldPoint, Milestone, Note, Opened};
+use super::event::{Answer, Event, Finding, HoldPoint, Milestone, Note, Opened};
 use super::patience;
 use crate::game_day::alerts::{self, AlertVerdict, Life, Watch};
 use crate::game_day::document::{GameDaySpec, Hold};
@@ -49,6 +49,24 @@ pub enum Stage {
     Finished,
     /// It was ended early.
     Aborted(Ending),
+}
+
+impl Stage {
+    /// In a word: what lists and other programs are told.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Drafted => "drafted",
+            Self::AwaitingApprovals => "awaiting-approvals",
+            Self::Checklist => "checklist",
+            Self::Hold { .. } => "hold",
+            Self::AwaitingWindow => "awaiting-window",
+            Self::Running { .. } => "running",
+            Self::Stopping { .. } => "stopping",
+            Self::Settling { .. } => "settling",
+            Self::Finished => "finished",
+            Self::Aborted(_) => "aborted",
+        }
+    }
 }
 
 /// Why a game day ended early.
@@ -155,6 +173,8 @@ pub struct Course {
     pub skipped: bool,
     /// When its run was asked for.
     pub asked: Option<Timestamp>,
+    /// The id of the run that waits for its hosts, and since when; only of a fleet.
+    pub queued: Option<(Timestamp, String)>,
     /// The run's id, and when it began.
     pub started: Option<(Timestamp, String)>,
     /// What happened in its run.
@@ -282,6 +302,11 @@ impl State {
     /// The findings, in order.
     pub fn findings(&self) -> &[(Timestamp, Finding)] {
         &self.findings
+    }
+
+    /// Whether an event that led here from `before` is written down: time alone only where something follows from it.
+    pub fn is_news_after(&self, before: &Self, event: &Event) -> bool {
+        *event != Event::Tick || self.stage != before.stage
     }
 
     /// Whether it is over.

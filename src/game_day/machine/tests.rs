@@ -307,6 +307,46 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
     }
 }
 
+#[test]
+fn a_run_waits_for_its_hosts_once_and_is_the_one_that_starts() {
+    let queued = |run: &str| Event::Queued { experiment: 0, run: run.into() };
+    let started = |run: &str| Event::Started { experiment: 0, run: run.into() };
+    let mut play = Play::requested();
+    assert!(play.put(queued("r")).is_err(), "nothing was approved");
+    let mut play = Play::running();
+    assert!(play.put(Event::Queued { experiment: 1, run: "r".into() }).is_err());
+    assert!(play.put(Event::Queued { experiment: 7, run: "r".into() }).is_err());
+    play.must(queued("r"));
+    assert!(play.put(queued("another")).is_err() && play.put(started("another")).is_err());
+    assert_eq!(play.state.experiments()[0].queued.as_ref().map(|(_, run)| run.as_str()), Some("r"));
+    play.must(started("r"));
+    assert!(play.put(queued("later")).is_err());
+    let mut play = Play::running();
+    let commands = play.must(Event::Aborted { by: "ada".into(), reason: "no".into() });
+    assert!(matches!(commands[..], [Command::StopExperiment { experiment: 0, .. }]), "{commands:?}");
+    assert!(play.put(queued("r")).is_err(), "nothing is asked for any more");
+    assert_eq!(play.must(ended(0, RunVerdict::Refused)), [Command::Finish]);
+}
+
+#[test]
+fn what_is_asked_follows_the_stage() {
+    assert_eq!(Play::new().state.asked(), None);
+    assert_eq!(Play::requested().state.asked(), Some(Asked::Approvals));
+    assert_eq!(Play::running().state.asked(), None);
+    let mut play = Play::holding();
+    assert_eq!(play.state.asked(), Some(Asked::Before(1)));
+    play.must(Asked::Before(1).answered("ada".into(), Answer::Go, None).unwrap());
+    play.must(incited(1));
+    play.must(undone(1));
+    play.must(ended(1, RunVerdict::Held));
+    assert_eq!(play.state.asked(), Some(Asked::Alerts(1)));
+    play.must(Asked::Alerts(1).answered("ada".into(), Answer::Go, None).unwrap());
+    assert_eq!(play.state.asked(), Some(Asked::After(1)));
+    assert_eq!(Asked::Approvals.answered("ada".into(), Answer::Go, None), None);
+    let question = Asked::Question(0).answered("ada".into(), Answer::Skip, None);
+    assert_eq!(question, Some(answered(0, "ada", Answer::Skip)));
+}
+
 /// Events that may or may not make sense, biased towards those that lead on.
 fn any_event() -> impl Strategy<Value = (i64, Event)> {
     let person = prop::sample::select(vec!["ada", "dennis", "grace", "linus", "margaret", "stranger"]);
@@ -326,6 +366,7 @@ fn any_event() -> impl Strategy<Value = (i64, Event)> {
                 16 => incited(number),
                 17 => firing(&[("CheckoutSlow", 0)]),
                 18 => Event::Aborted { by: by.into(), reason: "x".into() },
+                19 => Event::Queued { experiment: number, run: format!("r{number}") },
                 _ => Event::Tick,
             }
         });
@@ -387,6 +428,11 @@ proptest! {
                 Event::Answered { item: 0, answer: Answer::NoGo, .. } | Event::Decided { answer: Answer::NoGo, .. }
             );
             log.push((now, event.clone()));
+            if let Event::Queued { experiment, .. } = event {
+                let ends = matches!(state.stage(), Stage::Stopping { .. });
+                prop_assert!(running == Some(experiment) && !ends);
+                prop_assert!(state.experiments()[experiment].queued.is_none(), "a second run");
+            }
             if let Event::Ended { .. } = event { running = None; }
             for command in &commands {
                 if let Command::StartExperiment { experiment, .. } = command {

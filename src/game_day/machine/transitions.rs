@@ -94,9 +94,20 @@ impl State {
             Event::Withdrawn { by } => self.withdraw(at, &by),
             Event::Answered { item, by, answer, remark } => self.answered(Given { item, by, at, answer, remark }),
             Event::Decided { by, answer, remark } => self.decided(at, by, answer, remark),
+            Event::Queued { experiment, run } => {
+                // Nothing is asked for any more once it is to end.
+                let runs = self.stage == (Stage::Running { experiment });
+                match self.experiments.get_mut(experiment).filter(|_| runs) {
+                    Some(course) if course.queued.is_none() && course.started.is_none() => {
+                        course.queued = Some((at, run));
+                        Ok(Vec::new())
+                    }
+                    _ => Err(not_now(self, "the request for a run")),
+                }
+            }
             Event::Started { experiment, run } => {
                 let course = self.running(experiment, "the start of a run")?;
-                if course.started.is_some() {
+                if course.started.is_some() || course.queued.as_ref().is_some_and(|(_, queued)| *queued != run) {
                     return Err(not_now(self, "a second start"));
                 }
                 course.started = Some((at, run));

@@ -9,6 +9,8 @@ mod postmortem;
 mod run_sheet;
 mod timeline;
 
+pub use timeline::in_words;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

@@ -1,5 +1,5 @@
 use super::Moment;
-use crate::game_day::alerts::in_words;
+use crate::game_day::alerts;
 use crate::game_day::machine::{Answer, Entry, Event, Milestone, Stage, State};
 use crate::report::{MomentKind, notation};
 
@@ -15,7 +15,7 @@ pub(super) fn timeline(entries: &[Entry], state: &State) -> Vec<Moment> {
     for course in state.experiments() {
         let Some(watch) = &course.watch else { continue };
         for episode in watch.episodes() {
-            let alert = in_words(&episode.alert.labels);
+            let alert = alerts::in_words(&episode.alert.labels);
             if episode.fired_at() >= watch.begun() {
                 let text = format!("alert {alert} fires");
                 moments.push(Moment { at: episode.fired_at(), kind: MomentKind::Alarm, text });
@@ -44,6 +44,11 @@ pub(super) fn timeline(entries: &[Entry], state: &State) -> Vec<Moment> {
     moments
 }
 
+/// An event in words, for whoever follows; `None` of what says nothing to people.
+pub fn in_words(event: &Event, state: &State) -> Option<String> {
+    words(event, state).map(|(_, text)| text)
+}
+
 /// An event in words; `None` of what is told otherwise or says nothing to people.
 fn words(event: &Event, state: &State) -> Option<(MomentKind, String)> {
     let name = |number: &usize| state.opening().experiments.get(*number).map_or("?", |one| one.name.as_str());
@@ -62,6 +67,9 @@ fn words(event: &Event, state: &State) -> Option<(MomentKind, String)> {
         Event::Decided { by, answer, remark } => {
             let kind = if *answer == Answer::NoGo { MomentKind::Alarm } else { MomentKind::Run };
             (kind, format!("{by}: {}{}", answer_word(*answer), said(remark)))
+        }
+        Event::Queued { experiment, run } => {
+            (MomentKind::Run, format!("{}: run {run} waits for its hosts", name(experiment)))
         }
         Event::Started { experiment, run } => (MomentKind::Run, format!("{} begins: run {run}", name(experiment))),
         Event::Progress { experiment, what } => {

@@ -24,7 +24,7 @@ use sqlx::any::AnyRow;
 pub use self::claim::{Claim, Reach};
 pub use self::list::{Cursor, Keep, RunFilter};
 pub use self::own::Lease;
-pub(super) use self::submit::{insert, not_halted};
+pub(in crate::store) use self::submit::{insert, not_halted};
 use super::columns::{Columns, words};
 use super::error::Fault;
 

@@ -84,6 +84,39 @@ CREATE TABLE definitions (
     PRIMARY KEY (kind, name)
 );
 
+CREATE TABLE game_days (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    title TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    document TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    opened_at BIGINT NOT NULL,
+    entries BIGINT NOT NULL,
+    stage TEXT NOT NULL,
+    ended_at BIGINT,
+    controller TEXT,
+    lease_until BIGINT
+);
+CREATE INDEX game_days_by_time ON game_days (opened_at, id);
+CREATE INDEX game_days_by_end ON game_days (ended_at);
+
+CREATE TABLE game_day_entries (
+    game_day TEXT NOT NULL REFERENCES game_days (id) ON DELETE CASCADE,
+    number BIGINT NOT NULL,
+    entry TEXT NOT NULL,
+    PRIMARY KEY (game_day, number)
+);
+
+CREATE TABLE game_day_plans (
+    game_day TEXT NOT NULL REFERENCES game_days (id) ON DELETE CASCADE,
+    number BIGINT NOT NULL,
+    document TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    hosts TEXT NOT NULL,
+    PRIMARY KEY (game_day, number)
+);
+
 CREATE TABLE controllers (
     id TEXT NOT NULL PRIMARY KEY,
     address TEXT NOT NULL,

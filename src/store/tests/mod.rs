@@ -5,6 +5,7 @@ mod audit;
 mod concurrency;
 mod crash;
 mod fleet;
+mod game_days;
 mod history;
 mod opening;
 mod outbox;

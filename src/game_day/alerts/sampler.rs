@@ -1,21 +1,26 @@
 use jiff::Timestamp;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
-use super::Report;
-use crate::game_day::alerts::{Reader, Reading};
+use super::{Reader, Reading};
 use crate::game_day::document::Alertmanager;
-use crate::game_day::machine::Event;
 
-/// Asks Alertmanager, while alerts are watched.
-pub(super) struct Sampler {
+/// Asks Alertmanager, while alerts are watched. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Sampler {
     /// Whether alerts are watched, and the number of the watch.
     wanted: watch::Sender<(bool, u64)>,
 }
 
 impl Sampler {
-    /// Begins to ask, once [`watch`](Self::watch) says so.
-    pub(super) fn start(alertmanager: &Alertmanager, reports: UnboundedSender<Report>) -> Result<Self, String> {
+    /// Begins to ask, once [`watch`](Self::watch) says so. What is read is told until whoever is told answers `false`.
+    /// Needs a runtime of tokio around it.
+    ///
+    /// # Errors
+    /// What is wrong with the address of Alertmanager.
+    pub fn start(
+        alertmanager: &Alertmanager,
+        mut tell: impl FnMut(Timestamp, Reading) -> bool + Send + 'static,
+    ) -> Result<Self, String> {
         let reader = Reader::new(alertmanager)?;
         let (wanted, mut wants) = watch::channel((false, 0));
         let mut interval = tokio::time::interval(alertmanager.interval.duration());
@@ -33,7 +38,7 @@ impl Sampler {
                     _ => reading.clone(),
                 };
                 last = Some((number, reading));
-                if reports.send(Report::Event(at, Event::Alerts(told))).is_err() {
+                if !tell(at, told) {
                     return;
                 }
             }
@@ -42,12 +47,12 @@ impl Sampler {
     }
 
     /// Whether alerts are watched now.
-    pub(super) fn watch(&self, wanted: bool) {
+    pub fn watch(&self, wanted: bool) {
         self.wanted.send_if_modified(|now| std::mem::replace(&mut now.0, wanted) != wanted);
     }
 
     /// A new watch begins.
-    pub(super) fn begin(&self) {
+    pub fn begin(&self) {
         self.wanted.send_modify(|now| *now = (true, now.1 + 1));
     }
 }
