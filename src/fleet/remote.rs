@@ -105,8 +105,9 @@ impl RemoteAgent {
                 Ok(injected) => return Ok(injected),
                 Err(error) => error,
             },
-            Ok(Outcome::NotInjected(text)) => match read(&text) {
-                Ok(why) => return Err(why),
+            Ok(Outcome::NotInjected(text)) => match read::<NotInjected>(&text) {
+                Ok(why) if why.verified => return Err(why),
+                Ok(why) => why.reason,
                 Err(error) => error,
             },
             // Refused before anything was begun.

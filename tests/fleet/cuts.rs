@@ -207,3 +207,26 @@ async fn a_second_process_of_the_same_host_takes_the_place_of_the_first() {
     let host = || "db-1".to_owned();
     assert_eq!(told, [FleetEvent::Joined { host: host() }, FleetEvent::Restarted { host: host() }]);
 }
+
+/// Seed 833 of the simulation found what was called gone here while it was being put in place.
+#[tokio::test(start_paused = true)]
+async fn an_injection_that_is_asked_for_again_while_it_is_under_way_is_answered_when_it_is_over() {
+    let (registry, _sweep) = registry();
+    let cable = Cable::of("db-1");
+    cable.plug(&registry, no_gate());
+    let running = run_agent("db-1", cable.clone());
+    until("it is there", || registry.connected() == 1).await;
+    running.host.state().injection_takes = Duration::from_secs(10);
+    let agent = RemoteAgent::new(Arc::clone(&registry), "db-1");
+    let wanted = request(7, LONG);
+    let (asked, request) = (agent.clone(), wanted.clone());
+    let injection = tokio::spawn(async move { asked.inject(request).await });
+    sleep(Duration::from_secs(1)).await;
+    // The answer is lost, and the question comes again over the next line.
+    cable.pull();
+    cable.plug(&registry, no_gate());
+    assert!(injection.await.unwrap().is_ok());
+    assert!(running.host.holds(&wanted.id));
+    assert_eq!(running.host.injections(&wanted.id), 1);
+    assert!(agent.undo(wanted.id).await.verified);
+}

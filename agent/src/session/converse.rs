@@ -115,7 +115,7 @@ struct Session<C> {
 impl<C: Clock> Session<C> {
     async fn hold(&mut self, party: &mut Party<'_, C>, mut heard: tonic::Streaming<ControllerMessage>) -> End {
         let mut requests = Requests::default();
-        let (answers, mut answered) = mpsc::channel(limits::REQUESTS);
+        let (answers, mut answered) = mpsc::channel::<super::wire::Answer>(limits::REQUESTS);
         let mut last_heard = Instant::now();
         let mut last_said = Instant::now();
         let mut news: Option<Instant> = None;
@@ -125,17 +125,18 @@ impl<C: Clock> Session<C> {
             let deadline = last_heard + self.interval() + LATE;
             let turn = last_said + self.interval();
             let next = news.map_or(turn, |news| news.min(turn));
+            // In an order that is always the same, so that the same history is the same run: what is due is never kept
+            // waiting by what is heard, and a peer that was heard is not taken for silent.
             tokio::select! {
-                message = heard.message() => match message {
-                    Ok(Some(message)) => {
-                        last_heard = Instant::now();
-                        if let Some(end) = self.hear(message, party, &mut requests, &answers) {
-                            return end;
-                        }
-                    }
-                    Ok(None) => return self.lost(Trouble::unreachable(party.peer, "it ended the session")),
-                    Err(status) => return self.lost(Trouble::of_status(party.peer, &status)),
-                },
+                biased;
+                reason = party.closing.wait() => {
+                    self.goodbye(&reason).await;
+                    return End::Closed;
+                }
+                () = tokio::time::sleep_until(next) => {
+                    self.beat().await;
+                    (last_said, news) = (Instant::now(), None);
+                }
                 answer = answered.recv() => {
                     requests.open = requests.open.saturating_sub(1);
                     let Some(mut answer) = answer else { continue };
@@ -151,16 +152,18 @@ impl<C: Clock> Session<C> {
                         news = Some(Instant::now() + NEWS);
                     }
                 }
-                () = tokio::time::sleep_until(next) => {
-                    self.beat().await;
-                    (last_said, news) = (Instant::now(), None);
-                }
+                message = heard.message() => match message {
+                    Ok(Some(message)) => {
+                        last_heard = Instant::now();
+                        if let Some(end) = self.hear(message, party, &mut requests, &answers) {
+                            return end;
+                        }
+                    }
+                    Ok(None) => return self.lost(Trouble::unreachable(party.peer, "it ended the session")),
+                    Err(status) => return self.lost(Trouble::of_status(party.peer, &status)),
+                },
                 () = tokio::time::sleep_until(deadline) => {
                     return self.lost(Trouble::unreachable(party.peer, "it does not answer any more"));
-                }
-                reason = party.closing.wait() => {
-                    self.goodbye(&reason).await;
-                    return End::Closed;
                 }
             }
         }

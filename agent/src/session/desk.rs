@@ -52,6 +52,15 @@ struct Held {
     closing: bool,
 }
 
+impl Held {
+    /// Whether something of a fault may be in place.
+    fn may_be_there(&self, fault: &FaultId) -> bool {
+        self.undoing.contains(fault)
+            || self.leases.faults().any(|held| held == fault)
+            || self.over.get(fault).is_some_and(|undone| !undone.verified)
+    }
+}
+
 impl<C: Clock> Desk<C> {
     pub(super) fn new(host: Arc<dyn Host>, clock: C) -> Self {
         Self { host, clock, held: Mutex::default(), changed: Notify::new(), injections: Notify::new() }
@@ -69,28 +78,34 @@ impl<C: Clock> Desk<C> {
         self.changed.notify_waiters();
     }
 
-    /// Puts a fault in place for a controller, unless its lease has run out or the fault's undo was asked for before.
+    /// Puts a fault in place for a controller, unless its lease has run out or the fault's undo was asked for before. Who
+    /// asks for one that is being put in place, since the first answer was lost, is answered when that is over. What is
+    /// refused while something of it may be there is not called gone.
     pub(super) async fn inject(&self, controller: &str, request: FaultRequest) -> Result<Injected, NotInjected> {
         let (fault, lasts) = (request.id.clone(), request.lasts.duration());
-        {
+        loop {
+            self.injection_of(&fault).await;
             let now = self.clock.now();
             let mut held = self.held();
+            if held.injecting.contains(&fault) {
+                continue;
+            }
             let refusal = if held.closing {
                 Some("the agent is ending")
             } else if held.over.contains_key(&fault) {
                 Some("its undo was asked for already")
-            } else if held.injecting.contains(&fault) {
-                Some("it is being put in place already")
             } else if !held.leases.stands(controller, now) {
                 Some("the lease of the controller has run out")
             } else {
                 None
             };
             if let Some(refusal) = refusal {
-                return Err(NotInjected::nothing(format!("{}: {refusal}", request.fault.name())));
+                let reason = format!("{}: {refusal}", request.fault.name());
+                return Err(NotInjected { reason, verified: !held.may_be_there(&fault) });
             }
             held.injecting.insert(fault.clone());
             held.leases.begin(fault.clone(), controller);
+            break;
         }
         let _under_way = UnderWay { desk: self, fault: &fault };
         self.changed.notify_waiters();

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,7 +28,7 @@ struct State {
     /// What the agent's clock said, and when that was heard.
     clock: (u64, Instant),
     next: u64,
-    waiting: HashMap<u64, oneshot::Sender<Outcome>>,
+    waiting: BTreeMap<u64, oneshot::Sender<Outcome>>,
     ended: bool,
 }
 
@@ -53,7 +53,7 @@ impl Line {
     pub(crate) fn new(number: u64, clock_ns: u64) -> (Self, Outgoing) {
         // Two more than can be asked: the welcome and the ending.
         let (outgoing, out) = mpsc::channel(limits::REQUESTS + 2);
-        let state = State { clock: (clock_ns, Instant::now()), next: 1, waiting: HashMap::new(), ended: false };
+        let state = State { clock: (clock_ns, Instant::now()), next: 1, waiting: BTreeMap::new(), ended: false };
         (Self { number, outgoing, state: Mutex::new(state), others_told: AtomicU64::new(0) }, out)
     }
 
