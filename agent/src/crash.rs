@@ -10,7 +10,7 @@ macro_rules! crash_point {
         $crate::crash::reached(&format!($($name)+));
         // What is named counts as used there too.
         #[cfg(not(debug_assertions))]
-        let _ = ::std::format_args!($($name)+);
+        let _ = || ::std::format!($($name)+);
     };
 }
 
