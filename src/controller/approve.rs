@@ -2,16 +2,17 @@
 
 use super::command::Command;
 use super::runs::RunDetails;
-use super::{Controller, ControllerError};
+use super::{Controller, ControllerError, suitable};
 use crate::access::{Action, Principal};
 use crate::store::{Approval, Refusal};
+use crate::targets::fleet_plan::{self, Fleet, FleetPlan};
 
 impl Controller {
     /// Approves the plan of a run. With the last approval that it needs, the run is queued.
     ///
     /// # Errors
-    /// If `who` may not or has asked for the run himself, the plan has another hash, the run does not wait for approval,
-    /// or by the store.
+    /// If `who` may not or has asked for the run himself, the plan has another hash, the fleet is not the one that was
+    /// planned for any more, the run does not wait for approval, or by the store.
     pub async fn approve(&self, who: &Principal, id: &str, plan_hash: &str) -> Result<RunDetails, ControllerError> {
         let object = self.object_of_run(id).await?;
         let command = Command::new(Action::Approve, object).with("planHash", plan_hash);
@@ -24,6 +25,7 @@ impl Controller {
                 let wanted = crate::store::runs::RunState::Queued;
                 return Err(Refusal::State { run: run.id, is: run.state, wanted }.into());
             }
+            self.still_holds(id).await?;
             let now = self.now().await?;
             let approval = Approval {
                 object: format!("run/{id}"),
@@ -42,5 +44,19 @@ impl Controller {
         })
         .await?;
         self.run(who, id).await
+    }
+
+    /// Whether the plan of a run that waits could be carried out on the fleet as it is now.
+    async fn still_holds(&self, id: &str) -> Result<(), ControllerError> {
+        let texts = self.store.run_document(id).await?;
+        let loaded = suitable::experiment(&texts.document, &self.settings)?;
+        let plan: FleetPlan = serde_json::from_str(&texts.plan)
+            .map_err(|error| ControllerError::Broken(format!("the plan of run {id} cannot be read: {error}")))?;
+        // Hosts that other runs have now are waited for in the queue.
+        let fleet = Fleet { held: Vec::new(), ..self.fleet_now(id).await? };
+        match fleet_plan::drift(&plan, &fleet.with(&loaded.document))?.refusal() {
+            Some(because) => Err(ControllerError::Drifted { because }),
+            None => Ok(()),
+        }
     }
 }

@@ -55,6 +55,12 @@ pub enum ControllerError {
         /// What it is.
         is: String,
     },
+    /// The plan cannot be carried out on the fleet any more.
+    #[error("{because}")]
+    Drifted {
+        /// What is different.
+        because: String,
+    },
     /// The journal of the run is on another controller.
     #[error("run {run} is driven by controller {controller}, which keeps its journal")]
     Elsewhere {
@@ -120,6 +126,7 @@ impl ControllerError {
             Self::Hosts(_) => (409, "hosts", "The hosts cannot be had"),
             Self::NotPlanned { .. } => (409, "not-planned", "A host refuses the fault"),
             Self::PlanChanged { .. } => (409, "plan-changed", "The plan has changed"),
+            Self::Drifted { .. } => (409, "drifted", "The fleet has changed"),
             Self::Elsewhere { .. } => (421, "elsewhere", "Another controller has it"),
             Self::NotBegun { .. } => (409, "not-begun", "The run has not begun"),
             Self::GameDay(Illegal::NotEntitled { .. }) => (403, "denied", "You may not do this"),
@@ -157,6 +164,9 @@ impl ControllerError {
                 format!("see `faultline-agent doctor` and the policy file on {host}, or choose other hosts")
             }
             Self::PlanChanged { .. } => "look at the new plan with `faultline plan`, and agree to its hash".into(),
+            Self::Drifted { .. } => {
+                "ask for a new run, whose plan is of the fleet as it is now, and cancel this one".into()
+            }
             Self::Elsewhere { address: Some(address), .. } => format!("ask it: --controller {address}"),
             Self::Elsewhere { address: None, .. } => "ask that controller".into(),
             Self::NotBegun { state, .. } => match state {

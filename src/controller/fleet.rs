@@ -10,12 +10,28 @@ use crate::access::Labels;
 use crate::fleet::registry::HostView;
 use crate::store::runs::{RunFilter, RunState};
 use crate::store::{Agent, AgentHealth};
+use crate::targets::fleet_plan::Fleet;
 use crate::targets::hosts::{HeldHosts, HostFacts, HostHealth};
 
 /// So many runs under way are looked at; more never are.
 const MOST_RUNS: u32 = 100_000;
 
 impl Controller {
+    /// The fleet as it is now, and what runs other than this one hold of it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn fleet_now(&self, except: &str) -> Result<Fleet, ControllerError> {
+        let mut held = self.held_hosts().await?;
+        held.retain(|held| held.run != except);
+        Ok(Fleet { hosts: self.fleet_facts().await?, held, ceilings: self.settings.ceilings.clone() })
+    }
+
+    /// A host as it is now, if it was ever connected here.
+    pub fn facts_of_host(&self, name: &str) -> Option<HostFacts> {
+        self.registry.view(name).map(facts_of)
+    }
+
     /// All hosts that are known: those connected here as they are now, others as the store has them. A host is connected if
     /// it is to any controller that lives, so that each of them chooses among the same.
     pub(super) async fn fleet_facts(&self) -> Result<Vec<HostFacts>, ControllerError> {

@@ -13,7 +13,7 @@ use crate::access::{Action, Labels, Principal};
 use crate::document::load::Loaded;
 use crate::experiment::document::Experiment;
 use crate::fleet::FaultRequest;
-use crate::targets::fleet_plan::{self, FleetPlan};
+use crate::targets::fleet_plan::{self, Fleet, FleetPlan};
 use crate::targets::hosts::HostQuestion;
 use crate::targets::{draw_seed, on_host, seed_of_fault, seed_on_host};
 
@@ -99,8 +99,8 @@ impl Controller {
         let loaded = suitable::experiment(text, &self.settings)?;
         let spec = &loaded.document.spec;
         let seed = seed.or(spec.seed).unwrap_or_else(draw_seed);
-        let (fleet, held) = (self.fleet_facts().await?, self.held_hosts().await?);
-        let question = HostQuestion { spec, seed, fleet: &fleet, held: &held, ceilings: &self.settings.ceilings };
+        let Fleet { hosts: fleet, held, ceilings } = self.fleet_now("").await?;
+        let question = HostQuestion { spec, seed, fleet: &fleet, held: &held, ceilings: &ceilings };
         let plan = fleet_plan::plan(&loaded.document, &question)?;
         let chosen = plan.hosts();
         let labels = fleet.into_iter().filter(|facts| chosen.contains(facts.name.as_str()));
@@ -123,15 +123,10 @@ impl Controller {
                     continue;
                 }
                 let agent = self.agent_of(host);
-                let seed = seed_on_host(seed_of_fault(planned.plan.seed, index), host);
                 let request = FaultRequest {
-                    id: agent.new_id(),
-                    run: "a-plan".into(),
-                    fault: inject.fault.clone(),
-                    target_name: injection.target.clone(),
                     target: spec.target(inject).map(on_host),
-                    lasts: inject.lasts,
-                    seed,
+                    seed: seed_on_host(seed_of_fault(planned.plan.seed, index), host),
+                    ..spec.fault_request(inject, "a-plan", agent.new_id())
                 };
                 let (number, host) = (injection.number, host.clone());
                 asked.spawn(async move { (number, host, agent.plan(request).await) });

@@ -106,6 +106,21 @@ async fn approvals_are_of_others_bound_to_the_plan_and_queue_the_run() {
 }
 
 #[tokio::test]
+async fn nobody_approves_a_plan_that_the_fleet_cannot_carry_out_any_more() {
+    let fixture = two_databases().await;
+    let controller = &fixture.controller;
+    let (ann, bea) = (somebody("ann", Role::Operator), somebody("bea", Role::Approver));
+    let run = controller.submit(&ann, Submission { approvals: 1, ..submission() }).await.unwrap();
+    controller.registry().end("db-2", "its cable was pulled", true);
+    let error = controller.approve(&bea, &run.id, &run.plan_hash).await.unwrap_err();
+    assert_eq!((status(&error), error.class().1), (409, "drifted"));
+    assert!(error.to_string().ends_with("(db-2 of target `db` is gone: not connected)"), "{error}");
+    assert!(fixture.audited().await.last().unwrap().contains("refused: the fleet is not the one"), "audited");
+    assert!(controller.run(&ann, &run.id).await.unwrap().approvals.is_empty());
+    assert_eq!(controller.run(&ann, &run.id).await.unwrap().run.state, RunStanding::WaitingForApproval);
+}
+
+#[tokio::test]
 async fn what_no_fleet_can_do_is_refused_before_anything_is_kept() {
     let fixture = two_databases().await;
     let (controller, ann) = (&fixture.controller, somebody("ann", Role::Operator));

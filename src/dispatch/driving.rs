@@ -1,29 +1,30 @@
 //! One run, from its claim to its verdict.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Dispatcher;
+use tokio::time::Instant;
+
 use super::keep::StoreKeeper;
+use super::{Dispatcher, newcomers};
+use crate::access::Action;
+use crate::audit::Deed;
 use crate::document::load;
 use crate::experiment::document::Experiment;
-use crate::fleet::Agent;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::run::journal::{Entry, Event};
 use crate::run::record::Watcher;
-use crate::run::{FleetRun, Outcome, RunRequest, execute_on_fleet};
+use crate::run::{FleetGround, FleetRun, Outcome, RunRequest, execute_on_fleet};
 use crate::store::StoreError;
 use crate::store::runs::{Run, RunState};
+use crate::targets::fleet_plan::{self, Drift, FleetPlan};
 
-/// What of a fleet's plan decides where a run acts.
-#[derive(serde::Deserialize)]
-struct Placed {
-    injections: Vec<PlacedInjection>,
-}
-
-#[derive(serde::Deserialize)]
-struct PlacedInjection {
-    hosts: Vec<String>,
-}
+/// How long a run that was claimed waits for hosts of its plan that are not connected, beyond what it waited for them in
+/// the queue ([`super::reach`]): one may just be about to dial again.
+const GATHERING: Duration = Duration::from_secs(3);
+/// How often it looks for them.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Tells the listener of everything but samples.
 struct Told {
@@ -49,7 +50,7 @@ impl Dispatcher {
         self.tasks.spawn(async move {
             let id = run.id.clone();
             let outcome = match dispatcher.prepare(&run).await {
-                Ok((request, agents)) => dispatcher.execute(&run, request, agents, orders).await,
+                Ok((request, ground)) => dispatcher.execute(&run, request, ground, orders).await,
                 Err(why) => Err(why),
             };
             match outcome {
@@ -63,18 +64,29 @@ impl Dispatcher {
         });
     }
 
-    /// The request and the agents of a run, from the texts that were approved.
-    async fn prepare(&self, run: &Run) -> Result<(RunRequest, Vec<Vec<Arc<dyn Agent>>>), String> {
+    /// The request and the ground of a run, from the texts that were approved and the fleet as it is now.
+    async fn prepare(&self, run: &Run) -> Result<(RunRequest, FleetGround), String> {
         let told = |error: StoreError| format!("{error} (hint: {})", error.hint());
         let texts = self.store.run_document(&run.id).await.map_err(told)?;
         let experiment = experiment(&run.experiment, &texts.document)?;
-        let plan: Placed =
+        let plan: FleetPlan =
             serde_json::from_str(&texts.plan).map_err(|error| format!("its plan cannot be read: {error}"))?;
-        let agents = plan
-            .injections
-            .iter()
-            .map(|injection| injection.hosts.iter().map(|host| self.hosts.agent(host)).collect())
-            .collect();
+        if plan.hash().to_string() != run.plan_hash {
+            return Err(format!("its plan in the store has another hash than the one approved, {}", run.plan_hash));
+        }
+        let newcomers = newcomers::watch(Arc::clone(&self.hosts), plan.clone(), experiment.clone());
+        let drift = self.drift(run, &plan, &experiment).await?;
+        let refused = drift.refusal();
+        if let Some(because) = &refused {
+            self.audit_refusal(run, because, &drift).await;
+        }
+        let agents = |hosts: &BTreeSet<String>| hosts.iter().map(|host| self.hosts.agent(host)).collect();
+        let ground = FleetGround {
+            agents: plan.injections.iter().map(|injection| agents(drift.hosts_of(injection))).collect(),
+            differences: drift.differences.iter().map(ToString::to_string).collect(),
+            refused,
+            newcomers,
+        };
         self.store.record_state(&run.id, run.epoch, RunState::Running).await.map_err(told)?;
         let request = RunRequest {
             experiment,
@@ -83,19 +95,44 @@ impl Dispatcher {
             seed: run.seed,
             runs: self.folder.clone(),
         };
-        Ok((request, agents))
+        Ok((request, ground))
+    }
+
+    /// What changed since the plan was made, once the hosts of the plan had time to connect.
+    async fn drift(&self, run: &Run, plan: &FleetPlan, experiment: &Experiment) -> Result<Drift, String> {
+        let until = Instant::now() + GATHERING;
+        loop {
+            let fleet = self.hosts.fleet(&run.id).await?;
+            let drift = fleet_plan::drift(plan, &fleet.with(experiment)).map_err(|error| error.to_string())?;
+            if !drift.may_pass() || Instant::now() >= until {
+                return Ok(drift);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Writes to the audit log that a run was refused although it had been accepted, and why.
+    async fn audit_refusal(&self, run: &Run, because: &str, drift: &Drift) {
+        let details = serde_json::json!({ "planHash": run.plan_hash, "differences": drift.differences });
+        let actor = format!("controller/{}", self.controller);
+        let outcome = format!("refused: {because}");
+        let deed = Deed::new(actor, Action::Run.to_string(), format!("run/{}", run.id), outcome, &details);
+        let written = async { self.store.append_audit(&deed, self.store.now().await?).await };
+        if let Err(error) = written.await {
+            tracing::error!(run = %run.id, %error, "a refusal is missing in the audit log");
+        }
     }
 
     async fn execute(
         &self,
         run: &Run,
         request: RunRequest,
-        agents: Vec<Vec<Arc<dyn Agent>>>,
+        ground: FleetGround,
         orders: tokio::sync::mpsc::UnboundedReceiver<crate::experiment::machine::Stop>,
     ) -> Result<Outcome, String> {
         let (keeper, writing) = StoreKeeper::new(self.store.clone(), run, 0);
         let writing = tokio::spawn(writing);
-        let fleet = FleetRun { run: run.id.clone(), agents, orders, keeper: Some(Box::new(keeper)) };
+        let fleet = FleetRun { run: run.id.clone(), ground, orders, keeper: Some(Box::new(keeper)) };
         let mut told = Told { run: run.clone(), listener: Arc::clone(&self.listener) };
         // A thread of its own, since the run waits for its journal; it brings its own runtime.
         let executed = tokio::task::spawn_blocking(move || execute_on_fleet(&request, fleet, &mut told)).await;
@@ -122,7 +159,7 @@ impl Dispatcher {
                 }
                 Err(error) => {
                     tracing::warn!(run = %run.id, %error, "the verdict could not be recorded; trying again");
-                    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                    tokio::time::sleep(Duration::from_millis(500)).await;
                 }
             }
         }

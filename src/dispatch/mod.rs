@@ -14,6 +14,7 @@
 mod closing;
 mod driving;
 mod keep;
+mod newcomers;
 mod reach;
 mod running;
 #[cfg(test)]
@@ -21,19 +22,25 @@ mod tests;
 
 pub use running::Running;
 
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::experiment::machine::Stop;
 use crate::fleet::Agent;
+use crate::fleet::registry::FleetEvent;
 use crate::run::journal::Entry;
 use crate::store::runs::{Reach, Run};
 use crate::store::{Refusal, Store, StoreError};
+use crate::targets::fleet_plan::Fleet;
+use crate::targets::hosts::HostFacts;
 use reach::{OutOfReach, Turn};
 
 /// For how long a controller has a run without renewing it: the time after which another may take it over.
@@ -58,7 +65,19 @@ pub trait Hosts: Send + Sync {
     fn agent(&self, host: &str) -> Arc<dyn Agent>;
     /// Whether it is connected to this controller now.
     fn is_connected(&self, host: &str) -> bool;
+
+    /// The fleet as it is now, and what runs other than this one hold of it.
+    fn fleet(&self, except: &str) -> FleetAsked<'_>;
+
+    /// A host as it is now, if it is known here.
+    fn facts(&self, host: &str) -> Option<HostFacts>;
+
+    /// What happens to hosts from now on.
+    fn events(&self) -> broadcast::Receiver<FleetEvent>;
 }
+
+/// The fleet at the moment of the answer, or why that cannot be told.
+pub type FleetAsked<'a> = Pin<Box<dyn Future<Output = Result<Fleet, String>> + Send + 'a>>;
 
 /// Who hears what happens in runs: notifications, metrics, whoever follows.
 pub trait Listener: Send + Sync {

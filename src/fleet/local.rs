@@ -10,7 +10,10 @@ use faultline_agent::signals::{HostReading, HostSubject};
 use faultline_agent::state::StateFolder;
 use faultline_agent::target::{Ground, HostTarget};
 
-use super::{Agent, Answer, FaultRequest, Injected, MustStop, NotInjected, NotPlanned, Planned, ReadRequest, Undone};
+use super::{
+    Agent, Answer, FaultRequest, Injected, MustStop, NotInjected, NotPlanned, Planned, Presence, ReadRequest, Undone,
+    UndoneAlone,
+};
 use crate::experiment::document::WHOLE_HOST;
 
 /// The agent of this host, in this process.
@@ -110,5 +113,15 @@ impl Agent for LocalAgent {
 
     fn must_stop(&self) -> Option<MustStop> {
         self.node.must_stop().map(MustStop::from)
+    }
+
+    /// The run and the agent are one process: where one is, the other is.
+    fn presence(&self) -> Presence {
+        Presence::default()
+    }
+
+    /// Nothing: it undoes what the run asks for, and a guard that had to undo ends the run.
+    fn undone_alone(&self, _: &FaultId) -> Option<UndoneAlone> {
+        None
     }
 }

@@ -12,6 +12,7 @@ pub mod server;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use faultline_agent::halt::Halt;
 use faultline_agent::identity::FaultId;
@@ -20,6 +21,8 @@ pub use faultline_agent::node::{
 };
 use faultline_agent::plan::Evidence;
 use faultline_agent::signals::HostReading;
+
+use crate::targets::hosts::HostLife;
 
 /// What an agent will answer. It may take as long as the kernel needs, which is milliseconds, up to the speed of the disk
 /// for a speed-limited fill, and up to the patience of a request when the host is out of reach.
@@ -53,6 +56,30 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
 
     /// Why the run must end at once, if it must.
     fn must_stop(&self) -> Option<MustStop>;
+
+    /// Whether the host is there.
+    fn presence(&self) -> Presence;
+
+    /// Why the host undid a fault without being asked, and whether it saw that gone, if it said so.
+    fn undone_alone(&self, fault: &FaultId) -> Option<UndoneAlone>;
+}
+
+/// Whether a host is there, and which life of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// The boot and the process that are heard, or were heard last.
+    pub life: HostLife,
+    /// How long ago it was heard last, if that is so long that it has undone everything by itself.
+    pub silent: Option<Duration>,
+}
+
+/// A fault that a host undid of its own accord.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndoneAlone {
+    /// Why, in the agent's words.
+    pub because: String,
+    /// Whether it was seen to be gone.
+    pub verified: bool,
 }
 
 /// Why an agent wants its run to end.
@@ -62,8 +89,6 @@ pub enum MustStop {
     Halted(Halt),
     /// The guard is gone: nobody would undo if the agent died now.
     GuardLost,
-    /// Nothing was heard of the host for so long that it has undone everything by itself, for this reason.
-    Vanished(String),
 }
 
 impl From<faultline_agent::node::MustStop> for MustStop {

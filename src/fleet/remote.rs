@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use faultline_agent::identity::FaultId;
 use faultline_agent::lease::LEASE;
-use faultline_agent::node;
 use faultline_agent::plan::Evidence;
 use faultline_agent::session::wire::answer::Outcome;
 use faultline_agent::session::wire::request::Kind;
@@ -23,7 +22,8 @@ use tokio::time::Instant;
 
 use super::registry::{NoAnswer, Registry};
 use super::{
-    Agent, Answer, FaultRequest, Injected, MustStop, NotInjected, NotPlanned, Planned, ReadRequest, Undone, UndoneStep,
+    Agent, Answer, FaultRequest, Injected, MustStop, NotInjected, NotPlanned, Planned, Presence, ReadRequest, Undone,
+    UndoneAlone, UndoneStep,
 };
 
 /// How long a question waits for its host and for the answer.
@@ -181,16 +181,15 @@ impl Agent for RemoteAgent {
     fn heartbeat(&self) {}
 
     fn must_stop(&self) -> Option<MustStop> {
-        let view = self.registry.view(&self.host)?;
-        if let Some(why) = view.status.must_stop {
-            return Some(match why {
-                node::MustStop::Halted(halt) => MustStop::Halted(halt),
-                node::MustStop::GuardLost => MustStop::GuardLost,
-            });
-        }
-        let silent = self.registry.silent_for(&self.host)?;
-        (!view.connected && silent > LEASE)
-            .then(|| MustStop::Vanished(format!("nothing was heard of {} for {} s", self.host, silent.as_secs())))
+        self.registry.view(&self.host)?.status.must_stop.map(MustStop::from)
+    }
+
+    fn presence(&self) -> Presence {
+        self.registry.presence(&self.host).unwrap_or_default()
+    }
+
+    fn undone_alone(&self, fault: &FaultId) -> Option<UndoneAlone> {
+        self.registry.undone_alone(&self.host, fault)
     }
 }
 

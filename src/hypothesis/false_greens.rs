@@ -15,6 +15,7 @@ use crate::signals::sample::{Reading, Sample};
 fn sound() -> RunFacts {
     RunFacts {
         faults: vec![fault(Injection::Injected { bite: Bite::Yes, undo_verified: true })],
+        injections: Vec::new(),
         steady_before: true,
         refused: None,
         aborted: None,
@@ -25,7 +26,7 @@ fn sound() -> RunFacts {
 }
 
 fn fault(injection: Injection) -> FaultFacts {
-    FaultFacts { name: "network-latency on backend".into(), injection }
+    FaultFacts { name: "network-latency on backend".into(), injection, lost: None }
 }
 
 /// A run of three phases of 30 s with these probabilities of an error.

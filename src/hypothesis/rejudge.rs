@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use faultline_agent::identity::FaultId;
 use faultline_agent::plan::Bite;
 
+use crate::experiment::document::Inject;
 use crate::run::journal::{Entry, Event, RunState, Started, met};
 
 use super::error::JudgeError;
 use super::judge::Judge;
-use super::run_verdict::{FaultFacts, Injection, RunFacts};
+use super::run_verdict::{FaultFacts, Injection, InjectionFacts, RunFacts};
 use super::verdict::ObjectiveVerdict;
 
 /// The verdicts of a run from its journal: equal, byte for byte, to those that the run itself came to.
@@ -38,10 +39,12 @@ impl RunFacts {
     /// # Errors
     /// [`JudgeError::NoBeginning`] if the journal does not say how the run began.
     pub fn from_entries(entries: &[Entry]) -> Result<Self, JudgeError> {
-        let asked = beginning(entries)?.faults_asked();
+        let started = beginning(entries)?;
+        let asked = started.faults_asked();
         let mut faults: BTreeMap<FaultId, (usize, FaultFacts)> = BTreeMap::new();
         let mut facts = Self {
             faults: Vec::new(),
+            injections: injections(started),
             steady_before: false,
             refused: None,
             aborted: None,
@@ -59,7 +62,7 @@ impl RunFacts {
                 Event::Planned { target, host, plan } => {
                     let name = format!("{} on {}", plan.fault, met(target, host.as_deref()));
                     let order = faults.len();
-                    let planned = FaultFacts { name, injection: Injection::NotReached };
+                    let planned = FaultFacts { name, injection: Injection::NotReached, lost: None };
                     faults.entry(plan.id.clone()).or_insert((order, planned));
                 }
                 Event::Injected { fault, .. } => {
@@ -101,6 +104,13 @@ impl RunFacts {
                 Event::Stopped { by } => {
                     facts.aborted.get_or_insert(by.clone());
                 }
+                Event::Host { note, lost, .. } => {
+                    for fault in lost {
+                        if let Some((_, fault)) = faults.get_mut(fault) {
+                            fault.lost.get_or_insert(note.clone());
+                        }
+                    }
+                }
                 Event::LeftBehind { what } => {
                     facts.left_behind.get_or_insert(what.clone());
                 }
@@ -117,14 +127,31 @@ impl RunFacts {
         facts.faults = ordered.into_iter().map(|(_, fault)| fault).collect();
         while facts.faults.len() < asked {
             let name = format!("fault {}", facts.faults.len() + 1);
-            facts.faults.push(FaultFacts { name, injection: Injection::NotReached });
+            facts.faults.push(FaultFacts { name, injection: Injection::NotReached, lost: None });
         }
         Ok(facts)
     }
 }
 
+/// The injections of a run on a fleet: as many faults as each has hosts, in the order of the document.
+fn injections(started: &Started) -> Vec<InjectionFacts> {
+    let spec = &started.experiment.spec;
+    let mut next = 0;
+    let of_hosts = |(inject, hosts): (&Inject, &Vec<String>)| {
+        let faults = next..next + hosts.len();
+        next = faults.end;
+        InjectionFacts {
+            name: format!("{} on {}", inject.fault.name(), spec.target_name(inject)),
+            faults,
+            needed: spec.target(inject).map_or(1, |target| target.host_pick().fewest()),
+        }
+    };
+    spec.injections().zip(&started.hosts).map(of_hosts).collect()
+}
+
 fn set(faults: &mut BTreeMap<FaultId, (usize, FaultFacts)>, id: &FaultId, injection: Injection) {
     let order = faults.len();
-    let unplanned = || (order, FaultFacts { name: format!("fault {id}"), injection: Injection::NotReached });
+    let unplanned =
+        || (order, FaultFacts { name: format!("fault {id}"), injection: Injection::NotReached, lost: None });
     faults.entry(id.clone()).or_insert_with(unplanned).1.injection = injection;
 }

@@ -1,6 +1,7 @@
 //! The verdict of a run: a chain of links, each of which must be there. A missing link is never a pass.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use faultline_agent::plan::Bite;
 
@@ -12,6 +13,8 @@ use super::words::seconds;
 pub struct RunFacts {
     /// Every fault of the method, in its order, reached or not.
     pub faults: Vec<FaultFacts>,
+    /// On a fleet, every injection of the method with the faults that it is on its hosts.
+    pub injections: Vec<InjectionFacts>,
     /// Whether the steady state was shown before the first fault.
     pub steady_before: bool,
     /// Why nothing was injected: a window, a budget, a policy, a halt that was set already.
@@ -33,6 +36,19 @@ pub struct FaultFacts {
     pub name: String,
     /// What became of it.
     pub injection: Injection,
+    /// How its host was lost before its time was over, if it was.
+    pub lost: Option<String>,
+}
+
+/// One injection over several hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InjectionFacts {
+    /// Its name as printed: `network-latency on db`.
+    pub name: String,
+    /// Which of the faults it is.
+    pub faults: Range<usize>,
+    /// On how many hosts it must have acted to its end for anything to be tested.
+    pub needed: usize,
 }
 
 /// What became of a fault.
@@ -82,7 +98,8 @@ pub fn run_verdict(facts: &RunFacts, objectives: &[ObjectiveVerdict]) -> (RunVer
 fn left_behind(facts: &RunFacts) -> Option<String> {
     let unverified = facts.faults.iter().find_map(|fault| match &fault.injection {
         Injection::Injected { undo_verified: false, .. } | Injection::Failed { clean: false, .. } => {
-            Some(format!("{} was not seen to be undone: something of it may be left on the host", fault.name))
+            let lost = fault.lost.as_ref().map(|lost| format!(" ({lost})")).unwrap_or_default();
+            Some(format!("{} was not seen to be undone: something of it may be left on the host{lost}", fault.name))
         }
         _ => None,
     });
@@ -97,7 +114,7 @@ fn without_effect(facts: &RunFacts) -> Option<String> {
     if facts.faults.is_empty() && !ended_early && !refused {
         return Some("the method injects nothing, so nothing was tested".into());
     }
-    facts.faults.iter().find_map(|fault| {
+    let of_a_fault = facts.faults.iter().filter(|fault| fault.lost.is_none()).find_map(|fault| {
         let name = &fault.name;
         match &fault.injection {
             Injection::Failed { reason, .. } => Some(format!("{name} could not be put in place: {reason}")),
@@ -108,7 +125,37 @@ fn without_effect(facts: &RunFacts) -> Option<String> {
             Injection::NotReached if !ended_early && !refused => Some(format!("{name} was never injected")),
             _ => None,
         }
-    })
+    });
+    of_a_fault.or_else(|| if ended_early { None } else { facts.borne_by_too_few() })
+}
+
+impl FaultFacts {
+    /// Whether it acted, and its host was there until its time was over.
+    fn was_borne(&self) -> bool {
+        self.lost.is_none() && matches!(self.injection, Injection::Injected { bite: Bite::Yes, .. })
+    }
+}
+
+impl RunFacts {
+    /// Why nothing was tested although all that was left acted, if so: an injection acted to its end on fewer hosts than
+    /// it must, since others were lost.
+    pub(crate) fn borne_by_too_few(&self) -> Option<String> {
+        self.faults.iter().enumerate().find_map(|(number, fault)| {
+            let lost = fault.lost.as_ref()?;
+            let Some(injection) = self.injections.iter().find(|injection| injection.faults.contains(&number)) else {
+                return Some(format!("{} did not act to its end: {lost}", fault.name));
+            };
+            let of = self.faults.get(injection.faults.clone()).unwrap_or_default();
+            let (borne, needed) = (of.iter().filter(|fault| fault.was_borne()).count(), injection.needed.max(1));
+            (borne < needed).then(|| {
+                format!(
+                    "{} acted to its end on {borne} of {} hosts, and at least {needed} are needed: {lost}",
+                    injection.name,
+                    of.len()
+                )
+            })
+        })
+    }
 }
 
 fn refused(facts: &RunFacts, objectives: &[ObjectiveVerdict]) -> Option<String> {
@@ -154,7 +201,13 @@ fn when(phase: Phase) -> &'static str {
 fn held(facts: &RunFacts, objectives: &[ObjectiveVerdict], after: f64) -> String {
     let count = objectives.iter().filter(|judged| judged.phase == Phase::During).count();
     let objectives = if count == 1 { "the objective was".into() } else { format!("all {count} objectives were") };
+    let borne = facts.faults.iter().filter(|fault| fault.was_borne()).count();
     let faults = match facts.faults.as_slice() {
+        all if borne < all.len() => {
+            let told: BTreeSet<&str> = all.iter().filter_map(|fault| fault.lost.as_deref()).collect();
+            let told = told.into_iter().collect::<Vec<_>>().join("; ");
+            format!("{borne} of {} faults were measured to act to their end, all seen to be undone; {told}", all.len())
+        }
         [fault] => format!("{} was measured to act and seen to be undone", fault.name),
         faults => format!("all {} faults were measured to act and seen to be undone", faults.len()),
     };

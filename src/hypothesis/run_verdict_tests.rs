@@ -71,8 +71,9 @@ fn held_only_if_every_link_is_there_in_all_combinations() {
             let facts = RunFacts {
                 faults: faults
                     .iter()
-                    .map(|injection| FaultFacts { name: "f".into(), injection: injection.clone() })
+                    .map(|injection| FaultFacts { name: "f".into(), injection: injection.clone(), lost: None })
                     .collect(),
+                injections: Vec::new(),
                 steady_before: flag(0),
                 refused: flag(1).then(|| "refused".into()),
                 aborted: flag(2).then(|| "aborted".into()),
@@ -120,7 +121,8 @@ proptest! {
         choices in proptest::collection::vec(0usize..4, 3..12), worse in 0usize..12, seconds in proptest::option::of(0.0f64..60.0),
     ) {
         let facts = RunFacts {
-            faults: vec![FaultFacts { name: "f".into(), injection: Injection::Injected { bite: Bite::Yes, undo_verified: true } }],
+            faults: vec![FaultFacts { name: "f".into(), injection: Injection::Injected { bite: Bite::Yes, undo_verified: true }, lost: None }],
+            injections: Vec::new(),
             steady_before: true,
             refused: None,
             aborted: None,

@@ -8,8 +8,9 @@ use super::model::{
     FaultProgress, GuardrailRow, MomentKind, ObjectiveRow, PhaseSpan, PhaseVerdict, ReportKind, RunIdentity, RunReport,
     ServiceChange, ServiceReport,
 };
-use super::{Journal, ReportError, chain, faults, notation, series, timeline};
+use super::{Journal, ReportError, chain, faults, hosts, notation, series, timeline};
 use crate::experiment::document::{ApiVersion, Objective};
+use crate::hypothesis::RunFacts;
 use crate::hypothesis::verdict::{ObjectiveVerdict, Phase, RunVerdict};
 use crate::run::journal::{Entry, Event, RunState, Started};
 use crate::signals::sample::Sample;
@@ -37,6 +38,12 @@ pub(super) struct Collected<'a> {
     /// What is left of the run itself: processes of its services, its folders.
     pub(super) left_behind: Vec<&'a str>,
     services: Vec<ServiceReport>,
+    /// What happened to hosts of the fleet.
+    pub(super) hosts: Vec<&'a Entry>,
+    /// What is different since the plan was made.
+    drift: &'a [String],
+    /// Why so many hosts were lost that nothing was tested, if that is so.
+    pub(super) too_few: Option<String>,
 }
 
 impl<'a> Collected<'a> {
@@ -56,6 +63,9 @@ impl<'a> Collected<'a> {
             finished: None,
             left_behind: Vec::new(),
             services: Vec::new(),
+            hosts: Vec::new(),
+            drift: &[],
+            too_few: RunFacts::from_entries(entries).ok().and_then(|facts| facts.borne_by_too_few()),
         };
         for entry in entries {
             run.take(entry);
@@ -86,6 +96,8 @@ impl<'a> Collected<'a> {
                 }
             }
             Event::LeftBehind { what } => self.left_behind.push(what),
+            Event::Host { .. } => self.hosts.push(entry),
+            Event::Drifted { differences } => self.drift = differences,
             Event::Started(_) | Event::Stopped { .. } => {}
         }
     }
@@ -95,6 +107,17 @@ impl<'a> Collected<'a> {
             Some((_, entries)) => entries.push(entry),
             None => self.faults.push((fault, vec![entry])),
         }
+    }
+
+    /// Whether any fault was lost with its host.
+    pub(super) fn any_lost(&self) -> bool {
+        self.hosts.iter().any(|entry| matches!(&entry.event, Event::Host { lost, .. } if !lost.is_empty()))
+    }
+
+    /// When the host of a fault was lost, if it was.
+    pub(super) fn lost_at(&self, fault: &FaultId) -> Option<f64> {
+        let lost = |entry: &&&Entry| matches!(&entry.event, Event::Host { lost, .. } if lost.contains(fault));
+        self.hosts.iter().find(lost).map(|entry| entry.at)
     }
 
     /// When a state was entered first.
@@ -181,12 +204,13 @@ impl RunReport {
         let faults = faults::reports(&run);
         let phases = run.phases();
         let objectives = run.objectives();
-        let mut left: Vec<&str> = faults
+        let on_fleet = !run.started.hosts.is_empty();
+        let mut left: Vec<String> = faults
             .iter()
             .filter(|fault| matches!(fault.progress, FaultProgress::InPlace | FaultProgress::UndoUnverified))
-            .map(|fault| fault.fault.as_str())
+            .map(|fault| if on_fleet { format!("{} on {}", fault.fault, fault.target) } else { fault.fault.clone() })
             .collect();
-        left.extend(&run.left_behind);
+        left.extend(run.left_behind.iter().map(|&what| what.to_owned()));
         let (verdict, because) = match run.finished {
             Some((verdict, because)) if left.is_empty() || verdict == RunVerdict::CleanupUnverified => {
                 (verdict, because.to_owned())
@@ -227,6 +251,8 @@ impl RunReport {
             unknown: unknown(&run, &objectives, &left),
             chain: chain::links(&run, &objectives, &faults),
             guardrails: run.guardrails(),
+            hosts: hosts::reports(&run, &faults),
+            drift: run.drift.to_vec(),
             signals: series::all(&run, &phases),
             timeline: timeline::moments(entries),
             services: run.services,
@@ -268,7 +294,7 @@ fn unfinished(run: &Collected, no_fault: bool) -> String {
 }
 
 /// What the journal leaves open.
-fn unknown(run: &Collected, objectives: &[ObjectiveRow], left: &[&str]) -> Vec<String> {
+fn unknown(run: &Collected, objectives: &[ObjectiveRow], left: &[String]) -> Vec<String> {
     let mut unknown = Vec::new();
     if run.finished.is_none() {
         unknown.push(format!(
@@ -282,7 +308,7 @@ fn unknown(run: &Collected, objectives: &[ObjectiveRow], left: &[&str]) -> Vec<S
     for fault in left {
         unknown.push(format!(
             "Whether anything of {fault} is left on {}: `faultline recover` there undoes what is left, and says so.",
-            run.started.host
+            if run.started.hosts.is_empty() { run.started.host.as_str() } else { "its host" }
         ));
     }
     let mut missing: BTreeMap<&str, bool> =

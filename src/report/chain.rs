@@ -66,7 +66,13 @@ fn steady(run: &Collected, objectives: &[ObjectiveRow]) -> Link {
 
 fn bite(run: &Collected, faults: &[FaultReport]) -> Link {
     let name = "fault bites";
-    let tried: Vec<&FaultReport> = faults.iter().filter(|fault| fault.progress != FaultProgress::Planned).collect();
+    if let Some(why) = &run.too_few {
+        return link(name, LinkState::Broken, why);
+    }
+    // What was lost with its host counts for nothing here.
+    let faults: Vec<&FaultReport> = faults.iter().filter(|fault| fault.lost_at.is_none()).collect();
+    let lost = run.started.faults_asked().saturating_sub(faults.len());
+    let tried: Vec<&&FaultReport> = faults.iter().filter(|fault| fault.progress != FaultProgress::Planned).collect();
     if tried.is_empty() {
         let why =
             if run.entered(RunState::Injecting).is_some() { "no fault is recorded" } else { "nothing was injected" };
@@ -101,11 +107,14 @@ fn bite(run: &Collected, faults: &[FaultReport]) -> Link {
         Some(notation::named(&row.name, row.measured?, &row.unit))
     });
     let measured = measures.collect::<Vec<_>>().join(", ");
-    link(
-        name,
-        LinkState::Proven,
-        if measured.is_empty() { "measured to act".into() } else { format!("measured: {measured}") },
-    )
+    let acted = if measured.is_empty() { "measured to act".into() } else { format!("measured: {measured}") };
+    let of = faults.len() + lost;
+    let lost = if run.any_lost() {
+        format!(" (on {} of {of} hosts, the others were lost)", tried.len())
+    } else {
+        String::new()
+    };
+    link(name, LinkState::Proven, acted + &lost)
 }
 
 fn hypothesis(objectives: &[ObjectiveRow]) -> Link {

@@ -26,8 +26,10 @@ fn report(run: &Collected, entries: &[&Entry]) -> Option<FaultReport> {
         injection_took: None,
         undone_at: None,
         undo_took: None,
+        lost_at: run.lost_at(&plan.id),
         bite: None,
         bit_at: None,
+        changes: Vec::new(),
         dose: Vec::new(),
         steps: Vec::new(),
         undo_class: plan.undo_class(),
@@ -72,6 +74,7 @@ fn report(run: &Collected, entries: &[&Entry]) -> Option<FaultReport> {
         Some(_) => Some(faultline_agent::plan::Bite::Yes),
         None => evidence.last().map(|(_, found)| found.bite.clone()),
     };
+    fault.changes = evidence.last().map(|(_, found)| found.changes.clone()).unwrap_or_default();
     fault.dose = dose(plan, &evidence);
     fault.steps = steps(plan, undone, fault.progress);
     Some(fault)

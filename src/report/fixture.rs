@@ -100,7 +100,63 @@ pub(crate) fn journal_of(ending: Ending, document: Value) -> Vec<Entry> {
 
 /// The report of the run with this end, with fixed words for what other rooms describe in theirs: for snapshots.
 pub(crate) fn report(ending: Ending) -> RunReport {
-    let mut report = RunReport::from_entries(&journal(ending)).unwrap();
+    plain(RunReport::from_entries(&journal(ending)).unwrap())
+}
+
+/// The report of [`fleet_journal`], in the same way.
+pub(crate) fn fleet_report() -> RunReport {
+    plain(RunReport::from_entries(&fleet_journal()).unwrap())
+}
+
+/// The journal of a run that held on three hosts, of which one vanished and came back clean while another joined, on a
+/// fleet that had changed a little since the plan.
+pub(crate) fn fleet_journal() -> Vec<Entry> {
+    let hosts = ["shop-1", "shop-2", "shop-3"];
+    let fault = |number: usize| format!("00000000f41{}", 7 + number);
+    let mut entries = Vec::new();
+    for mut entry in journal(Ending::Held) {
+        let text = serde_json::to_string(&entry).unwrap();
+        if let Event::Started(started) = &mut entry.event {
+            started.hosts = vec![hosts.map(str::to_owned).to_vec()];
+        }
+        if !text.contains(FAULT) {
+            entries.push(entry);
+            continue;
+        }
+        for (number, host) in hosts.iter().enumerate() {
+            let mut entry: Entry = serde_json::from_str(&text.replace(FAULT, &fault(number))).unwrap();
+            if let Event::Planned { host: of, .. } = &mut entry.event {
+                *of = Some((*host).to_owned());
+            }
+            let lost = number == 1;
+            match &entry.event {
+                // It vanished before it was measured for the last time, and was asked once it was back.
+                Event::Evidence { .. } if lost && entry.at > INJECT + 1.0 => {}
+                Event::Undone { .. } if lost => entries.push(Entry { at: INJECT + 15.1, ..entry }),
+                _ => entries.push(entry),
+            }
+        }
+    }
+    let host = |at: f64, host: &str, what: Value, note: &str, lost: &[String]| {
+        entry(at, json!({ "host": { "host": host, "what": what, "note": note, "lost": lost } }))
+    };
+    entries.push(entry(0.001, json!({ "drifted": { "differences": ["shop-2: zone was a and is b"] } })));
+    let vanished = "shop-2 vanished: nothing was heard of it for 15 s; its own lease undoes what is on it (1 of 3 hosts lost, 1 tolerated)";
+    let silent = json!({ "kind": "vanished", "silent": 15 });
+    entries.push(host(INJECT + 9.0, "shop-2", silent, vanished, &[fault(1)]));
+    let joined = json!({ "kind": "joined", "targets": ["shop"] });
+    let note = "shop-9 joined and is meant by `shop`: it is not of the approved plan, and nothing is injected there";
+    entries.push(host(INJECT + 11.0, "shop-9", joined, note, &[]));
+    let note = "shop-2 is back; nothing is injected into it again, and it must say that the fault is gone";
+    entries.push(host(INJECT + 15.0, "shop-2", json!({ "kind": "returned" }), note, &[]));
+    let because = "nothing was heard of the controller for the length of the lease";
+    let alone = json!({ "kind": "undone-alone", "fault": fault(1), "because": because, "verified": true });
+    entries.push(host(INJECT + 15.0, "shop-2", alone, &format!("shop-2 undid its fault by itself ({because})"), &[]));
+    entries.sort_by(|one, other| one.at.total_cmp(&other.at));
+    entries
+}
+
+fn plain(mut report: RunReport) -> RunReport {
     for fault in &mut report.faults {
         fault.plan.steps.clear();
         for step in &mut fault.steps {
@@ -118,7 +174,15 @@ pub(crate) fn report(ending: Ending) -> RunReport {
 
 /// The same with few numbers of two signals: for snapshots of the formats that hold every number.
 pub(crate) fn thin_report(ending: Ending) -> RunReport {
-    let mut report = report(ending);
+    thin(report(ending))
+}
+
+/// The same of [`fleet_report`].
+pub(crate) fn thin_fleet_report() -> RunReport {
+    thin(fleet_report())
+}
+
+fn thin(mut report: RunReport) -> RunReport {
     report.signals.retain(|signal| ["checkout", "queue"].contains(&signal.name.as_str()));
     for signal in &mut report.signals {
         signal.points.retain(|point| (10.0..16.0).contains(&point.at) || (19.0..23.0).contains(&point.at));

@@ -34,6 +34,7 @@ pub(super) fn render(report: &RunReport) -> String {
                 (unknown(report))
                 (sections::objectives(report))
                 (signals::section(report))
+                (sections::hosts(report))
                 (sections::faults(report))
                 (sections::timeline(report))
                 (sections::services(report))
@@ -220,6 +221,11 @@ mod tests {
         for ending in Ending::ALL {
             insta::assert_snapshot!(format!("html-{}", ending.name()), render(&fixture::thin_report(ending)));
         }
+    }
+
+    #[test]
+    fn hosts_that_vanish_come_back_and_join() {
+        insta::assert_snapshot!("html-fleet", render(&fixture::thin_fleet_report()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod table;
 use table::{Cell, table, wrap};
 
 use super::ink::{self, Ink};
-use super::{DoseRow, FaultProgress, FaultReport, LinkState, RunReport, notation};
+use super::{DoseRow, FaultProgress, FaultReport, HostMoment, LinkState, RunReport, notation};
 use crate::hypothesis::verdict::Phase;
 
 /// The report as text of at most `width` columns (never fewer than 40), in colour if told.
@@ -15,6 +15,7 @@ pub(super) fn render(report: &RunReport, colour: bool, width: usize) -> String {
     out.push_str(&page.chain(report));
     out.push_str(&page.objectives(report));
     out.push_str(&page.guardrails(report));
+    out.push_str(&page.hosts(report));
     for fault in &report.faults {
         out.push_str(&page.fault(fault));
     }
@@ -140,6 +141,24 @@ impl Page {
         self.heading("Guardrails") + &self.table(&rows)
     }
 
+    fn hosts(&self, report: &RunReport) -> String {
+        let mut out = String::new();
+        if !report.drift.is_empty() {
+            out += &self.heading("Since the plan was made");
+            out.extend(report.drift.iter().map(|line| self.paragraph(2, line, Ink::Plain)));
+        }
+        for host in &report.hosts {
+            out += &self.heading(&format!("Host {}: {}", notation::one_line(&host.host), host.outcome()));
+            let happened =
+                |moment: &HostMoment| vec![(notation::clock(moment.at), Ink::Faint), (moment.note.clone(), Ink::Plain)];
+            let ink = if host.clean { Ink::Plain } else { Ink::Bad };
+            let said = |line: &String| vec![("said".into(), Ink::Faint), (line.clone(), ink)];
+            let rows: Vec<Vec<Cell>> = host.events.iter().map(happened).chain(host.said.iter().map(said)).collect();
+            out += &self.table(&rows);
+        }
+        out
+    }
+
     fn fault(&self, fault: &FaultReport) -> String {
         let mut out = self.heading(&format!(
             "Fault {} on {}",
@@ -160,6 +179,16 @@ impl Page {
                 row("injected", "? perhaps: the journal ends here".into(), Ink::Open);
             }
             _ => row("injected", "– no".into(), Ink::Faint),
+        }
+        if let Some(at) = fault.lost_at {
+            row(
+                "lost",
+                format!("at {}, with its host: what is measured counts for nothing", notation::clock(at)),
+                Ink::Open,
+            );
+        }
+        for change in &fault.changes {
+            row("changed", change.clone(), Ink::Plain);
         }
         for measured in &fault.dose {
             let by = measured.by.as_ref().map(|by| format!(": {by}")).unwrap_or_default();
@@ -239,6 +268,11 @@ mod tests {
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
             insta::assert_snapshot!(format!("human-{}", ending.name()), text);
         }
+    }
+
+    #[test]
+    fn hosts_that_vanish_come_back_and_join() {
+        insta::assert_snapshot!("human-fleet", render(&fixture::fleet_report(), false, 80));
     }
 
     #[test]

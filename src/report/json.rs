@@ -53,6 +53,15 @@ mod tests {
             assert!(errors.is_empty(), "{ending:?}: {errors:?}");
             assert_eq!(serde_json::from_str::<RunReport>(&text).unwrap(), report, "{ending:?}");
         }
+        let report = fixture::fleet_report();
+        let value = serde_json::to_value(&report).unwrap();
+        assert!(
+            validator.is_valid(&value),
+            "{:?}",
+            validator.iter_errors(&value).map(|error| error.to_string()).next()
+        );
+        let hosts = serde_json::json!({ "hosts": value["hosts"], "drift": value["drift"] });
+        insta::assert_snapshot!("json-fleet-hosts", serde_json::to_string_pretty(&hosts).unwrap());
         let mut broken =
             serde_json::to_value(RunReport::from_entries(&fixture::journal(Ending::Held)).unwrap()).unwrap();
         broken["verdict"] = "fine".into();

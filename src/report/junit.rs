@@ -1,5 +1,5 @@
 //! JUnit XML, as CI systems read it: one test case for the verdict, one a link of the chain, one an objective and
-//! phase, one a guardrail.
+//! phase, one a guardrail, one a host that vanished, restarted or joined.
 //!
 //! Held is a pass and violated a failure. Everything else is an error, and never a pass or a skipped test: many CI
 //! systems count skipped tests as passed.
@@ -52,7 +52,9 @@ fn properties(report: &RunReport) -> Vec<Property> {
     for fault in &report.faults {
         let name = format!("fault {} {} on {}", fault.id, fault.fault, fault.target);
         properties.extend(fault.dose.iter().map(|row| Property::new(&*name, human::dose(row))));
+        properties.extend(fault.changes.iter().map(|change| Property::new(&*name, &**change)));
     }
+    properties.extend(report.drift.iter().map(|line| Property::new("since the plan", &**line)));
     properties.extend(report.unknown.iter().map(|line| Property::new("not known", &**line)));
     properties
 }
@@ -105,6 +107,15 @@ fn cases(report: &RunReport) -> Vec<TestCase> {
             };
             case("objectives", name, status, &evidence);
         }
+    }
+    for host in &report.hosts {
+        let told = host.events.iter().map(|moment| format!("{}: {}", notation::clock(moment.at), moment.note));
+        let told = told.chain(host.said.iter().cloned()).collect::<Vec<_>>().join("\n");
+        let status = match host.clean {
+            true => Status::Pass,
+            false => Status::Error(host.said.join("; "), "not clean"),
+        };
+        case("hosts", format!("{}: {}", host.host, host.outcome()), status, &told);
     }
     for row in &report.guardrails {
         let status = match (row.breached_at, &row.because) {
@@ -164,6 +175,11 @@ mod tests {
             assert!(!xml(ending).contains("<skipped"), "{ending:?}");
             assert_eq!(report.tests, 1 + 5 + 4 * 3 + 1, "{ending:?}");
         }
+    }
+
+    #[test]
+    fn hosts_that_vanish_come_back_and_join() {
+        insta::assert_snapshot!("junit-fleet", render(&fixture::fleet_report()).unwrap());
     }
 
     #[test]

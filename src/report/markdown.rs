@@ -12,6 +12,7 @@ pub(super) fn render(report: &RunReport) -> String {
     chain(&mut out, report);
     objectives(&mut out, report);
     guardrails(&mut out, report);
+    hosts(&mut out, report);
     for fault in &report.faults {
         one_fault(&mut out, fault);
     }
@@ -147,6 +148,29 @@ fn guardrails(out: &mut String, report: &RunReport) {
     }
 }
 
+fn hosts(out: &mut String, report: &RunReport) {
+    if !report.drift.is_empty() {
+        out.push_str("\n### Since the plan was made\n\n");
+        for line in &report.drift {
+            line_of(out, format_args!("- {}", text(line)));
+        }
+    }
+    for host in &report.hosts {
+        let sign = match (host.was_lost(), host.clean) {
+            (false, _) => "➖",
+            (true, true) => "⚠️",
+            (true, false) => "❌",
+        };
+        line_of(out, format_args!("\n### {sign} Host {}: {}\n", text(&host.host), host.outcome()));
+        for moment in &host.events {
+            line_of(out, format_args!("- {}: {}", notation::clock(moment.at), text(&moment.note)));
+        }
+        for line in &host.said {
+            line_of(out, format_args!("- said: {}", text(line)));
+        }
+    }
+}
+
 fn one_fault(out: &mut String, fault: &FaultReport) {
     let progress = match fault.progress {
         FaultProgress::Planned => "only planned",
@@ -156,6 +180,10 @@ fn one_fault(out: &mut String, fault: &FaultReport) {
         FaultProgress::InPlace => "no undo recorded",
     };
     line_of(out, format_args!("\n### Fault {} on {}: {progress}\n", text(&fault.fault), text(&fault.target)));
+    if let Some(at) = fault.lost_at {
+        let at = notation::clock(at);
+        line_of(out, format_args!("Lost with its host at {at}: what is measured counts for nothing.\n"));
+    }
     if let Some(failure) = &fault.failure {
         line_of(out, format_args!("{}\n", text(failure)));
     }
@@ -181,6 +209,9 @@ fn one_fault(out: &mut String, fault: &FaultReport) {
     out.push_str("\n<details><summary>Targets, steps and their undo</summary>\n\n");
     for target in &fault.plan.targets {
         line_of(out, format_args!("- target: {}", text(target)));
+    }
+    for change in &fault.changes {
+        line_of(out, format_args!("- changed: {}", text(change)));
     }
     for step in &fault.steps {
         if let Some(does) = &step.does {
@@ -211,6 +242,11 @@ mod tests {
             let report = fixture::report(ending);
             insta::assert_snapshot!(format!("markdown-{}", ending.name()), render(&report));
         }
+    }
+
+    #[test]
+    fn hosts_that_vanish_come_back_and_join() {
+        insta::assert_snapshot!("markdown-fleet", render(&fixture::fleet_report()));
     }
 
     #[test]

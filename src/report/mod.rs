@@ -7,6 +7,7 @@
 mod assemble;
 mod chain;
 mod faults;
+mod hosts;
 pub(crate) mod html;
 mod human;
 pub(crate) mod ink;
@@ -26,9 +27,9 @@ pub(crate) mod fixture;
 pub use journal::{Journal, read_journal};
 pub use json::schema;
 pub use model::{
-    Bound, BoundRole, BoundSide, DoseRow, Failure, FaultProgress, FaultReport, GuardrailRow, Link, LinkState, Moment,
-    MomentKind, ObjectiveRow, Panel, PhaseLatency, PhaseSpan, PhaseSummary, PhaseVerdict, Point, ReportKind,
-    RunIdentity, RunReport, ServiceChange, ServiceReport, SignalSeries, StepReport,
+    Bound, BoundRole, BoundSide, DoseRow, Failure, FaultProgress, FaultReport, GuardrailRow, HostMoment, HostReport,
+    Link, LinkState, Moment, MomentKind, ObjectiveRow, Panel, PhaseLatency, PhaseSpan, PhaseSummary, PhaseVerdict,
+    Point, ReportKind, RunIdentity, RunReport, ServiceChange, ServiceReport, SignalSeries, StepReport,
 };
 
 use std::path::PathBuf;

@@ -1,9 +1,11 @@
 //! What a report says, as data. The JSON report is exactly this.
 
 mod fault;
+mod host;
 mod signal;
 
 pub use fault::{DoseRow, FaultProgress, FaultReport, StepReport};
+pub use host::{HostMoment, HostReport};
 pub use signal::{Bound, BoundRole, BoundSide, Failure, Panel, PhaseLatency, PhaseSummary, Point, SignalSeries};
 
 use std::collections::BTreeMap;
@@ -42,6 +44,12 @@ pub struct RunReport {
     pub phases: Vec<PhaseSpan>,
     /// Each fault, in the order in which it was planned.
     pub faults: Vec<FaultReport>,
+    /// Each host of a fleet that vanished, restarted, came back or joined in mid-run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostReport>,
+    /// What was different when the run began since its plan was made, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
     /// Each signal, by name.
     pub signals: Vec<SignalSeries>,
     /// Each service that the run started, in the order in which it came up.

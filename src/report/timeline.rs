@@ -7,6 +7,7 @@ use super::model::{Moment, MomentKind};
 use super::notation;
 use crate::hypothesis::verdict::{ObjectiveVerdict, Verdict};
 use crate::run::journal::{Entry, Event, RunState, met};
+use crate::targets::hosts::HostEvent;
 
 /// Everything that happened but the samples, in order. Evidence is told of when it changes.
 pub(super) fn moments(entries: &[Entry]) -> Vec<Moment> {
@@ -37,7 +38,7 @@ pub(crate) fn state(state: RunState) -> &'static str {
 /// Words for events, remembering the names of faults and what was said of them last.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
-    faults: Vec<(FaultId, String, Option<Bite>)>,
+    faults: Vec<(FaultId, String, Option<Bite>, usize)>,
 }
 
 impl Words {
@@ -56,7 +57,11 @@ impl Words {
             Event::Sample(_) => return None,
             Event::Planned { target, host, plan } => {
                 let target = met(target, host.as_deref());
-                self.faults.push((plan.id.clone(), plan.fault.clone(), None));
+                let name = match host {
+                    Some(_) => format!("{} on {target}", plan.fault),
+                    None => plan.fault.clone(),
+                };
+                self.faults.push((plan.id.clone(), name, None, 0));
                 let steps = plan.steps.len();
                 let plural = if steps == 1 { "" } else { "s" };
                 (MomentKind::Fault, format!("{} on {target} planned: {steps} step{plural}", plan.fault))
@@ -69,12 +74,17 @@ impl Words {
             }
             Event::Evidence { fault, evidence } => {
                 let known = self.faults.iter_mut().find(|(id, ..)| id == fault);
-                if known
-                    .is_some_and(|(_, _, said)| said.replace(evidence.bite.clone()).as_ref() == Some(&evidence.bite))
-                {
-                    return None;
+                let (mut same, mut told) = (false, 0);
+                if let Some((_, _, said, changes)) = known {
+                    same = said.replace(evidence.bite.clone()).as_ref() == Some(&evidence.bite);
+                    told = std::mem::replace(changes, evidence.changes.len());
                 }
                 let name = self.name(fault);
+                let changes = evidence.changes.get(told..).unwrap_or_default();
+                if same {
+                    return (!changes.is_empty())
+                        .then(|| (MomentKind::Fault, format!("{name}: {}", changes.join("; "))));
+                }
                 match &evidence.bite {
                     Bite::Yes => {
                         let measures = evidence
@@ -104,6 +114,16 @@ impl Words {
                 MomentKind::Alarm,
                 format!("guardrail breached: {} ({})", guardrail.description, guardrail.measured_text),
             ),
+            Event::Host { what, note, .. } => {
+                let kind = match what {
+                    HostEvent::Returned | HostEvent::Joined { .. } => MomentKind::Run,
+                    _ => MomentKind::Alarm,
+                };
+                (kind, note.clone())
+            }
+            Event::Drifted { differences } => {
+                (MomentKind::Run, format!("since the plan was made: {}", differences.join("; ")))
+            }
             Event::LeftBehind { what } => (MomentKind::Alarm, format!("LEFT BEHIND: {what}")),
             Event::Stopped { by } => (MomentKind::Alarm, format!("stopped: {by}")),
             Event::Recovered { after } => {
@@ -120,7 +140,7 @@ impl Words {
     /// The name of a fault.
     pub(crate) fn name(&self, fault: &FaultId) -> String {
         let known = self.faults.iter().find(|(id, ..)| id == fault);
-        known.map_or_else(|| format!("fault {fault}"), |(_, name, _)| name.clone())
+        known.map_or_else(|| format!("fault {fault}"), |(_, name, ..)| name.clone())
     }
 }
 

@@ -11,6 +11,7 @@ use faultline_agent::plan::{Evidence, Plan};
 use crate::experiment::document::{Experiment, WHOLE_HOST};
 use crate::hypothesis::verdict::{ObjectiveVerdict, RunVerdict};
 use crate::signals::sample::Sample;
+use crate::targets::hosts::HostEvent;
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -109,6 +110,23 @@ pub enum Event {
         /// How long it took, in seconds.
         took: f64,
     },
+    /// Something happened to a host of the fleet.
+    Host {
+        /// Which.
+        host: String,
+        /// What.
+        what: HostEvent,
+        /// The same in words, and what follows from it.
+        note: String,
+        /// The faults that can no longer be taken to be in place there, or will never be put there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lost: Vec<FaultId>,
+    },
+    /// The fleet is not as it was when the plan was made and approved.
+    Drifted {
+        /// One sentence a difference.
+        differences: Vec<String>,
+    },
     /// Something of the run itself is still there: a process of a service, a scratch folder.
     LeftBehind {
         /// What.
@@ -177,6 +195,8 @@ impl Event {
             Self::Stopped { .. } => "stopped",
             Self::Recovered { .. } => "recovered",
             Self::Judged { .. } => "judged",
+            Self::Host { .. } => "host",
+            Self::Drifted { .. } => "drifted",
             Self::Finished { .. } => "finished",
         }
     }

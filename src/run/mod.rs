@@ -16,6 +16,7 @@ use std::sync::Arc;
 use faultline_agent::identity::NetworkNamespace;
 use faultline_agent::kernel::{KernelError, namespace};
 use faultline_agent::state::StateFolder;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::experiment::document::Experiment;
 use crate::experiment::machine::Stop;
@@ -92,25 +93,48 @@ impl RunError {
 pub enum Placement {
     /// On this host, by an agent in this process that keeps its files there, in this network.
     Here(StateFolder, NetworkNamespace),
-    /// On hosts of a fleet: for each injection of the method, in the order of the document, the agents chosen.
-    Fleet(Vec<Vec<Arc<dyn Agent>>>),
+    /// On hosts of a fleet.
+    Fleet(FleetGround),
+}
+
+/// Where a run on a fleet acts.
+#[derive(Debug)]
+pub struct FleetGround {
+    /// For each injection of the method, in the order of the document, the agents of the plan's hosts.
+    pub agents: Vec<Vec<Arc<dyn Agent>>>,
+    /// What is different since the plan was made, one sentence each.
+    pub differences: Vec<String>,
+    /// Why the plan cannot be carried out any more, if it cannot: the run ends before anything is touched.
+    pub refused: Option<String>,
+    /// Hosts that join while the run goes on.
+    pub newcomers: UnboundedReceiver<Newcomer>,
+}
+
+/// A host that can be had and that a target of a run means, and that was not there when the run's hosts were chosen. It
+/// is told of, and left in peace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Its name.
+    pub host: String,
+    /// The targets that mean it.
+    pub targets: Vec<String>,
 }
 
 /// A run on a fleet.
 pub struct FleetRun {
     /// Its id.
     pub run: String,
-    /// For each injection of the method, in the order of the document, the agents chosen.
-    pub agents: Vec<Vec<Arc<dyn Agent>>>,
+    /// Where it acts.
+    pub ground: FleetGround,
     /// Whoever may end it.
-    pub orders: tokio::sync::mpsc::UnboundedReceiver<Stop>,
+    pub orders: UnboundedReceiver<Stop>,
     /// Who keeps a copy of what decides it.
     pub keeper: Option<Box<dyn Keeper>>,
 }
 
 impl std::fmt::Debug for FleetRun {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("FleetRun").field("run", &self.run).field("agents", &self.agents).finish_non_exhaustive()
+        formatter.debug_struct("FleetRun").field("run", &self.run).field("ground", &self.ground).finish_non_exhaustive()
     }
 }
 
@@ -129,7 +153,7 @@ pub fn execute(request: &RunRequest, state: &StateFolder, watcher: &mut dyn Watc
 pub fn execute_with_orders(
     request: &RunRequest,
     state: &StateFolder,
-    orders: tokio::sync::mpsc::UnboundedReceiver<Stop>,
+    orders: UnboundedReceiver<Stop>,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, RunError> {
     in_a_thread(request, new_run_id(), Where::Here(state.clone(), Some(orders)), watcher)
@@ -145,7 +169,7 @@ pub fn execute_on_fleet(request: &RunRequest, fleet: FleetRun, watcher: &mut dyn
 
 /// Where a run acts, before its network is made.
 enum Where {
-    Here(StateFolder, Option<tokio::sync::mpsc::UnboundedReceiver<Stop>>),
+    Here(StateFolder, Option<UnboundedReceiver<Stop>>),
     OnFleet(FleetRun),
 }
 
@@ -185,7 +209,7 @@ fn in_its_thread(
         .map_err(RunError::Threads)?;
     // Before anything is written or started: from here on no signal ends the process half-way.
     let (placement, stops, keeper) = match place {
-        Where::OnFleet(fleet) => (Placement::Fleet(fleet.agents), StopOrders::Controller(fleet.orders), fleet.keeper),
+        Where::OnFleet(fleet) => (Placement::Fleet(fleet.ground), StopOrders::Controller(fleet.orders), fleet.keeper),
         Where::Here(state, orders) => {
             let _inside = runtime.enter();
             let signals = StopSignals::listen().map_err(RunError::Threads)?;

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use faultline_agent::credentials::CredentialsError;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,13 +38,14 @@ use crate::access::first_admin::{self, FirstAdmin};
 use crate::authority::{AGENT_LIFE, Authority, AuthorityError, Revocations};
 use crate::console::router;
 use crate::controller::{Controller, FindAgent, Parts, Settings};
-use crate::dispatch::{Dispatcher, Hosts, Running};
+use crate::dispatch::{Dispatcher, FleetAsked, Hosts, Running};
 use crate::document::load::LoadError;
 use crate::fleet::Agent;
-use crate::fleet::registry::Registry;
+use crate::fleet::registry::{FleetEvent, Registry};
 use crate::fleet::remote::RemoteAgent;
 use crate::fleet::server::{self, AuthorityGate, enrolment};
 use crate::notify::{self, Notifier};
+use crate::targets::hosts::HostFacts;
 use telling::Telling;
 
 use crate::store::{NewApiToken, Refusal, Store, StoreAddress, StoreError};
@@ -140,15 +142,28 @@ impl Reached {
 }
 
 /// The hosts of the fleet, each by its agent's session.
-struct Connected(FindAgent, Arc<Registry>);
+struct Connected(Arc<Controller>);
 
 impl Hosts for Connected {
     fn agent(&self, host: &str) -> Arc<dyn Agent> {
-        (self.0)(host)
+        self.0.agent_of(host)
+    }
+
+    fn fleet<'a>(&'a self, except: &str) -> FleetAsked<'a> {
+        let except = except.to_owned();
+        Box::pin(async move { self.0.fleet_now(&except).await.map_err(|error| error.to_string()) })
+    }
+
+    fn facts(&self, host: &str) -> Option<HostFacts> {
+        self.0.facts_of_host(host)
+    }
+
+    fn events(&self) -> broadcast::Receiver<FleetEvent> {
+        self.0.registry().subscribe()
     }
 
     fn is_connected(&self, host: &str) -> bool {
-        self.1.line(host).is_some()
+        self.0.registry().line(host).is_some()
     }
 }
 
@@ -191,7 +206,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
         id: id.clone(),
         store: Arc::new(store.clone()),
         registry: Arc::clone(&registry),
-        agents: Arc::clone(&find),
+        agents: find,
         authority: Arc::clone(&authority),
         revocations: revocations.clone(),
         running: running.clone(),
@@ -201,7 +216,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     }));
     let dispatcher = Dispatcher::new(
         store.clone(),
-        Arc::new(Connected(find, Arc::clone(&registry))),
+        Arc::new(Connected(Arc::clone(&controller))),
         Arc::new(hearing::Log(controller.metrics().clone(), telling.clone())),
         controller.runs_folder(),
         id.clone(),

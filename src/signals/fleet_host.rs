@@ -1,7 +1,8 @@
 //! The readings of hosts of a fleet, each by its own agent. A host that does not answer in time is a missing reading.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -20,6 +21,23 @@ pub struct FleetSubject {
     pub agents: Vec<Arc<dyn Agent>>,
     /// What each is asked.
     pub request: ReadRequest,
+    /// Those of them that the run has lost, which are not read any more: the run says so.
+    pub lost: LostHosts,
+}
+
+/// The hosts that a run has lost, by name. All clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct LostHosts(Arc<Mutex<BTreeSet<String>>>);
+
+impl LostHosts {
+    /// From now on it is not read.
+    pub fn add(&self, host: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned());
+    }
+
+    fn has(&self, host: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
+    }
 }
 
 #[derive(Debug)]
@@ -50,7 +68,7 @@ impl FleetReader {
             }
             let at = schedule.at(number);
             output.lateness.note(schedule.moment(number).elapsed());
-            for agent in &self.subject.agents {
+            for agent in self.subject.agents.iter().filter(|agent| !self.subject.lost.has(agent.host())) {
                 let (host, limit) = (agent.host().to_owned(), self.interval);
                 let reading = agent.read(self.subject.request.clone());
                 asked.spawn(async move {
@@ -98,8 +116,9 @@ mod tests {
             path: "/".into(),
             seed: 1,
         };
+        let lost = LostHosts::default();
         let mut context = SignalContext::new(Instant::now());
-        context.fleet = Some(BTreeMap::from([("db".to_owned(), FleetSubject { agents, request })]));
+        context.fleet = Some(BTreeMap::from([("db".to_owned(), FleetSubject { agents, request, lost: lost.clone() })]));
         let signal = serde_json::from_value(json!({"host": {"of": "db", "interval": "60ms"}})).unwrap();
         let (sink, mut samples) = unbounded_channel();
         let stop = CancellationToken::new();
@@ -114,6 +133,17 @@ mod tests {
                     assert_eq!(reason, "db-2: no answer within 60 ms");
                     missed += 1;
                 }
+                other => panic!("{other:?}"),
+            }
+        }
+        lost.add("db-2");
+        // What was asked before that may still come.
+        let settled = Instant::now() + Duration::from_millis(200);
+        heard = 0;
+        while heard < 4 {
+            match samples.recv().await.unwrap().reading {
+                Reading::Host { .. } => heard += usize::from(Instant::now() > settled),
+                Reading::Missing { .. } => assert!(Instant::now() < settled, "a lost host is not read"),
                 other => panic!("{other:?}"),
             }
         }

@@ -27,7 +27,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub use self::fleet_host::FleetSubject;
+pub use self::fleet_host::{FleetSubject, LostHosts};
 pub use self::host::Subject;
 use self::pace::{Lateness, Schedule};
 use self::sample::{Reading, Sample};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use faultline::fleet::Agent;
 use faultline::fleet::registry::FleetEvent;
 use faultline::fleet::remote::RemoteAgent;
-use faultline::fleet::{Agent, MustStop};
 use tokio::time::{Instant, sleep};
 
 use crate::network::{Cable, greeting, no_gate, registry, run_agent, run_agent_of, until};
@@ -37,11 +37,13 @@ async fn a_short_cut_changes_nothing_and_a_long_one_is_undone_at_the_end_of_the_
     let after = pulled.elapsed().as_secs_f64();
     assert!((10.0..=15.1).contains(&after), "undone after {after} s");
     sleep(Duration::from_secs(20)).await;
-    assert!(matches!(agent.must_stop(), Some(MustStop::Vanished(_))));
+    let before = agent.presence();
+    assert!(before.silent.is_some_and(|silent| silent > faultline_agent::lease::LEASE), "{before:?}");
     cable.plug(&registry, no_gate());
     let undone = agent.undo(wanted.id.clone()).await;
     assert!(undone.verified && undone.steps.len() == 1, "what it did alone is answered: {undone:?}");
-    assert_eq!(agent.must_stop(), None);
+    assert_eq!((agent.presence().life, agent.presence().silent), (before.life, None));
+    assert_eq!(agent.undone_alone(&wanted.id).map(|alone| alone.verified), Some(true));
     let mut told = Vec::new();
     while let Ok(event) = events.try_recv() {
         told.push(event);

@@ -109,7 +109,7 @@ impl Host for PlayedHost {
         let there = self.holds(&fault);
         Box::pin(async move {
             if there {
-                Ok(Evidence { bite: Bite::Yes, measurements: Vec::new() })
+                Ok(Evidence { bite: Bite::Yes, measurements: Vec::new(), changes: Vec::new() })
             } else {
                 Err("it is not there".into())
             }

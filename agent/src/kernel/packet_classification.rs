@@ -40,7 +40,7 @@ impl Hold for Classification {
 /// It bites when the rules chose packets and one of the netems held some: a fault with two interfaces acts although all
 /// its packets leave by one. Where some were held, the other interfaces have nothing to tell.
 fn together(rules: Evidence, netems: Vec<Evidence>) -> Evidence {
-    let Evidence { mut bite, mut measurements } = rules;
+    let Evidence { mut bite, mut measurements, .. } = rules;
     let any_held = netems.iter().any(|netem| netem.bite == Bite::Yes);
     for netem in netems {
         if any_held && matches!(netem.bite, Bite::NotYet(_)) {
@@ -53,7 +53,7 @@ fn together(rules: Evidence, netems: Vec<Evidence>) -> Evidence {
             Bite::NotYet(_) | Bite::Yes => {}
         }
     }
-    Evidence { bite, measurements }
+    Evidence { bite, measurements, changes: Vec::new() }
 }
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
     fn part(bite: Bite, name: &str) -> Evidence {
         let unit = String::new();
         let measurement = Measurement { name: name.into(), asked: None, measured: 1.0, unit, by: String::new() };
-        Evidence { bite, measurements: vec![measurement] }
+        Evidence { bite, measurements: vec![measurement], changes: Vec::new() }
     }
 
     fn waiting(what: &str) -> Bite {

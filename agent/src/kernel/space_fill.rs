@@ -75,7 +75,7 @@ impl Room for SpaceFill {
         let held = self.inode.is_some_and(|inode| held::holder_of(self.device, inode).is_some());
         let bite = if held { Bite::Yes } else { Bite::No("nobody holds the file that takes the space".into()) };
         let space = Space::of(folder.as_fd()).map_err(|error| self.error("fstatvfs", error.into()))?;
-        Ok(Evidence { bite, measurements: space.measure(self.goal, None).into_iter().collect() })
+        Ok(Evidence { bite, measurements: space.measure(self.goal, None).into_iter().collect(), changes: Vec::new() })
     }
 }
 
@@ -164,6 +164,7 @@ fn evidence(file: BorrowedFd<'_>, goal: SpaceGoal, progress: &Progress) -> Evide
             return Evidence {
                 bite: Bite::No(format!("the file cannot be looked at: {error}")),
                 measurements: Vec::new(),
+                changes: Vec::new(),
             };
         }
     };
@@ -186,7 +187,7 @@ fn evidence(file: BorrowedFd<'_>, goal: SpaceGoal, progress: &Progress) -> Evide
         add("missing from the goal", progress.missing as f64, "blocks", "statvfs right after filling");
         add("time to fill", progress.took.as_secs_f64() * 1e3, "ms", "clock");
     }
-    Evidence { bite, measurements }
+    Evidence { bite, measurements, changes: Vec::new() }
 }
 
 /// A number of bytes for people to read.

@@ -10,6 +10,7 @@
 mod answer;
 mod error;
 mod issued;
+mod met;
 mod readings;
 mod status;
 
@@ -36,6 +37,7 @@ use crate::target::{Ground, HostTarget, Resolved, TargetContext, TargetError, re
 use crate::units::TimeSpan;
 use answer::told;
 use issued::{Issued, Standing};
+use met::{Meeting, Met};
 use readings::Readings;
 
 /// A fault that is asked for: which, on what of this host, how long.
@@ -66,6 +68,7 @@ pub struct Node {
     facts: HostFacts,
     state: StateFolder,
     issued: Issued,
+    met: Met,
     readings: Readings,
 }
 
@@ -83,7 +86,7 @@ impl Node {
         let engine = Engine::open(options)?;
         report_what_a_crash_left(&engine);
         let facts = HostFacts::new(state.path(), engine.guard().into_iter().collect());
-        Ok(Self { engine, facts, state, issued: Issued::default(), readings: Readings::default() })
+        Ok(Self { engine, facts, state, issued: Issued::default(), met: Met::default(), readings: Readings::default() })
     }
 
     /// The host, to be read.
@@ -106,7 +109,7 @@ impl Node {
     /// # Errors
     /// If its parameters, its target, the host or the rules of safety forbid it.
     pub fn plan(&self, request: &FaultRequest, ground: &Ground) -> Result<Planned, NotPlanned> {
-        let (plan, targets) = self.plan_of(request, ground)?;
+        let (plan, Resolved { description: targets, .. }) = self.plan_of(request, ground)?;
         let beside = self.engine.active().len();
         let permitted = self.engine.policy().permits(&plan, request.lasts, beside);
         let refused = permitted.err().map(|refusal| told(&refusal, Some(refusal.hint.clone())));
@@ -136,25 +139,29 @@ impl Node {
     }
 
     fn put_in_place(&self, request: &FaultRequest, ground: &Ground) -> Result<Injected, NotInjected> {
-        let (plan, _) = self.plan_of(request, ground).map_err(|error| NotInjected::nothing(error.reason))?;
+        let (plan, target) = self.plan_of(request, ground).map_err(|error| NotInjected::nothing(error.reason))?;
+        let meeting = Meeting::of(&target.scope, &self.facts);
         let injected = self.engine.inject_for(Some(&request.run), plan.clone(), request.lasts);
         match injected {
-            Ok(injected) => Ok(Injected { plan, took: injected.took }),
+            Ok(injected) => {
+                self.met.keep(&request.id, meeting);
+                Ok(Injected { plan, took: injected.took })
+            }
             Err(error) => Err(not_injected(&error)),
         }
     }
 
-    fn plan_of(&self, request: &FaultRequest, ground: &Ground) -> Result<(Plan, Vec<String>), NotPlanned> {
-        let Resolved { scope, description } = self.resolve(request, ground)?;
+    fn plan_of(&self, request: &FaultRequest, ground: &Ground) -> Result<(Plan, Resolved), NotPlanned> {
+        let target = self.resolve(request, ground)?;
         let context = PlanContext {
             id: &request.id,
-            scope: &scope,
+            scope: &target.scope,
             facts: &self.facts,
             seed: request.seed,
             lasts: request.lasts,
         };
         let planned = request.fault.check().and_then(|()| request.fault.plan(context));
-        planned.map(|plan| (plan, description)).map_err(|error| {
+        planned.map(|plan| (plan, target)).map_err(|error| {
             let unsupported = matches!(error, PlanError::Unsupported { .. });
             NotPlanned { reason: with_hint(format!("{}: {error}", request.fault.name()), error.hint()), unsupported }
         })
@@ -201,12 +208,15 @@ impl Node {
     /// # Errors
     /// If the fault is not there or the kernel cannot be asked.
     pub fn evidence(&self, fault: &FaultId) -> Result<Evidence, String> {
-        self.engine.evidence(fault).map_err(|error| error.to_string())
+        let mut evidence = self.engine.evidence(fault).map_err(|error| error.to_string())?;
+        evidence.changes = self.met.changes(fault, &self.facts);
+        Ok(evidence)
     }
 
     /// Undoes a fault. Never fails: what could not be undone is in the answer.
     pub fn undo(&self, fault: &FaultId) -> Undone {
         self.issued.over(fault);
+        self.met.forget(fault);
         self.engine.undo(fault).into()
     }
 
@@ -217,6 +227,7 @@ impl Node {
             .into_iter()
             .map(|(fault, undone)| {
                 self.issued.over(&fault);
+                self.met.forget(&fault);
                 (fault, undone.into())
             })
             .collect()

@@ -40,6 +40,33 @@ fn pause(victim: &Victim, number: u64) -> FaultRequest {
 }
 
 #[test]
+fn processes_of_a_target_that_end_and_others_that_come_are_told_with_the_evidence() {
+    let (folder, argument) = (tempfile::tempdir().unwrap(), format!("1000.{}", std::process::id()));
+    let start = || Victim(Command::new("sleep").arg(&argument).spawn().unwrap());
+    let (first, second) = (start(), start());
+    let (node, ground) = (node(folder.path()), Ground::default());
+    let request: FaultRequest = serde_json::from_value(serde_json::json!({
+        "id": FaultId::from_number(3), "run": "r-1", "fault": {"process-pause": {}}, "targetName": "victim",
+        "target": {"process": {"commandLine": format!("^sleep {argument}$")}}, "lasts": "60s", "seed": 1,
+    }))
+    .unwrap();
+    node.inject(&request, &ground).unwrap();
+    assert_eq!(node.evidence(&request.id).unwrap().changes, Vec::<String>::new());
+    let pid = first.0.id();
+    drop(first);
+    let successor = start();
+    let evidence = node.evidence(&request.id).unwrap();
+    let ended = format!("process {pid} (sleep) of the target ended");
+    assert_eq!(
+        evidence.changes,
+        [ended, format!("process {} (sleep) is new and matches the target", successor.0.id())]
+    );
+    assert_eq!(evidence.bite, Bite::Yes, "the other one still stands");
+    assert!(node.undo(&request.id).verified);
+    assert_ne!((second.state(), successor.state()), ('T', 'T'));
+}
+
+#[test]
 fn a_fault_is_planned_injected_measured_and_undone_by_its_request_alone() {
     let (folder, victim) = (tempfile::tempdir().unwrap(), Victim::start());
     let (node, ground) = (node(folder.path()), Ground::default());

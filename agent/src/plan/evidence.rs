@@ -38,15 +38,21 @@ pub struct Evidence {
     pub bite: Bite,
     /// The measures behind that, and the dose as it really was.
     pub measurements: Vec<Measurement>,
+    /// What became of the processes of its target since it was put in place, in order: that one ended, that a new one
+    /// matches. Whether a fault meets newcomers too is in its description.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
 }
 
 impl Evidence {
     /// The evidence of several steps of one plan together: it bites when each step that says anything bites.
     pub fn combine(parts: impl IntoIterator<Item = Self>) -> Self {
-        let mut whole = Self { bite: Bite::NotYet("nothing was measured".into()), measurements: Vec::new() };
+        let bite = Bite::NotYet("nothing was measured".into());
+        let mut whole = Self { bite, measurements: Vec::new(), changes: Vec::new() };
         let mut seen = false;
         for part in parts {
             whole.measurements.extend(part.measurements);
+            whole.changes.extend(part.changes);
             whole.bite = match (seen, &whole.bite, part.bite) {
                 (false, _, bite) => bite,
                 (true, Bite::No(_), _) => continue,
@@ -65,7 +71,7 @@ mod tests {
     use super::*;
 
     fn part(bite: Bite) -> Evidence {
-        Evidence { bite, measurements: Vec::new() }
+        Evidence { bite, measurements: Vec::new(), changes: Vec::new() }
     }
 
     #[test]

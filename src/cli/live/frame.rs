@@ -125,6 +125,7 @@ fn one_fault(fault: &FaultState, state: &State) -> Line {
         (Some(true), _, false) => ("✔", "undone and verified".into(), Ink::Good),
         (Some(false), ..) => ("✘", "undo NOT verified".into(), Ink::Bad),
         (_, _, true) => ("✘", "could not be put in place".into(), Ink::Bad),
+        (None, ..) if fault.lost => ("?", "lost with its host, which undoes it alone".into(), Ink::Open),
         (None, Some(at), _) => {
             let left = fault.lasts.map(|lasts| (at + lasts - state.now).max(0.0).ceil());
             let left = left.map(|left| format!(", {} left", notation::seconds(left))).unwrap_or_default();

@@ -70,6 +70,8 @@ pub(super) struct FaultState {
     pub(super) lasts: Option<f64>,
     /// When it was in place.
     pub(super) injected: Option<f64>,
+    /// Whether its host was lost.
+    pub(super) lost: bool,
     /// Whether it was undone, and whether that was verified.
     pub(super) undone: Option<bool>,
     /// Why it could not be put in place.
@@ -134,6 +136,7 @@ impl State {
                     target: met(target, host.as_deref()),
                     lasts,
                     injected: None,
+                    lost: false,
                     undone: None,
                     failed: false,
                     evidence: None,
@@ -151,6 +154,7 @@ impl State {
                 });
             }
             Event::Undone { fault, verified, .. } => self.fault(fault, |fault| fault.undone = Some(*verified)),
+            Event::Host { lost, .. } => lost.iter().for_each(|fault| self.fault(fault, |fault| fault.lost = true)),
             Event::Breached { guardrail } => {
                 for (_, objective, breached) in &mut self.guardrails {
                     *breached |= *objective == guardrail.objective;

@@ -4,14 +4,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::dispatch::{Dispatcher, Hosts, Listener, Running};
+use crate::dispatch::driving::experiment;
+use crate::dispatch::{Dispatcher, FleetAsked, Hosts, Listener, Running};
 use crate::fleet::Agent;
 use crate::fleet::fake::FakeAgent;
+use crate::fleet::registry::FleetEvent;
 use crate::run::journal::Entry;
 use crate::store::runs::{NewRun, Origin, Run};
 use crate::store::{AgentConnection, Controller, Store, StoreAddress};
+use crate::targets::fleet_plan::{Fleet, plan};
+use crate::targets::hosts::{HostFacts, HostHealth, HostQuestion};
 
 /// A store, the hosts of a fleet, and controllers over them.
 pub(super) struct Controllers {
@@ -21,7 +26,25 @@ pub(super) struct Controllers {
     service: TcpListener,
 }
 
-struct Listed(BTreeMap<String, Arc<FakeAgent>>);
+/// Hosts that are only lists, all of them databases.
+struct Listed {
+    agents: Mutex<BTreeMap<String, Arc<FakeAgent>>>,
+    facts: Mutex<BTreeMap<String, HostFacts>>,
+    events: broadcast::Sender<FleetEvent>,
+}
+
+impl Listed {
+    fn add(&self, host: &str) {
+        let labels = BTreeMap::from([("role".to_owned(), "db".to_owned())]);
+        let facts = HostFacts { name: host.to_owned(), labels, connected: true, health: HostHealth::Healthy };
+        self.facts.lock().unwrap().insert(host.to_owned(), facts);
+        self.agents.lock().unwrap().insert(host.to_owned(), Arc::new(FakeAgent::named(host)));
+    }
+
+    fn fleet(&self) -> Fleet {
+        Fleet { hosts: self.facts.lock().unwrap().values().cloned().collect(), ..Fleet::default() }
+    }
+}
 
 /// What of it a controller can speak to.
 struct Within {
@@ -31,11 +54,23 @@ struct Within {
 
 impl Hosts for Within {
     fn agent(&self, host: &str) -> Arc<dyn Agent> {
-        self.all.0[host].clone()
+        self.all.agents.lock().unwrap()[host].clone()
     }
 
     fn is_connected(&self, host: &str) -> bool {
         self.connected.as_ref().is_none_or(|connected| connected.lock().unwrap().contains(host))
+    }
+
+    fn fleet(&self, _: &str) -> FleetAsked<'_> {
+        Box::pin(async { Ok(self.all.fleet()) })
+    }
+
+    fn facts(&self, host: &str) -> Option<HostFacts> {
+        self.all.facts.lock().unwrap().get(host).cloned()
+    }
+
+    fn events(&self) -> broadcast::Receiver<FleetEvent> {
+        self.all.events.subscribe()
     }
 }
 
@@ -82,47 +117,86 @@ impl Drop for Working {
     }
 }
 
-/// A run of 2 s before, so long under a fault, on these hosts.
-pub(super) fn run(id: &str, hosts: &[&str], lasts: &str) -> (NewRun, String) {
-    let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
-    let plan = serde_json::json!({"injections": [{"hosts": hosts}]}).to_string();
-    let new = NewRun {
-        id: id.to_owned(),
-        experiment: "pause".to_owned(),
-        labels: BTreeMap::new(),
-        document: String::new(),
-        seed: 7,
-        plan,
-        plan_hash: "sha256:5eed".to_owned(),
-        hosts,
-        shared_hosts: false,
-        requested_by: "ann".to_owned(),
-        origin: Origin::Api,
-        approvals_needed: 0,
-        not_before: None,
-        deadline: None,
-    };
-    (new, lasts.to_owned())
+/// What a run is to be: 2 s before, so long under a fault, on every host of the fleet.
+pub(super) struct Wanted {
+    id: &'static str,
+    lasts: &'static str,
+    /// The names of its hosts, as the document says them.
+    names: &'static str,
+    /// The `pick` of its hosts, and more of the spec.
+    pick: &'static str,
+    more: &'static str,
+}
+
+pub(super) fn run(id: &'static str, lasts: &'static str) -> Wanted {
+    Wanted { id, lasts, names: "[\"*\"]", pick: "all", more: "" }
+}
+
+impl Wanted {
+    /// With more in its spec.
+    pub(super) fn with(self, more: &'static str) -> Self {
+        Self { more, ..self }
+    }
+
+    /// On hosts of these names alone.
+    pub(super) fn on(self, names: &'static str) -> Self {
+        Self { names, ..self }
+    }
+
+    /// With another pick of hosts.
+    pub(super) fn pick(self, pick: &'static str) -> Self {
+        Self { pick, ..self }
+    }
+
+    fn document(&self, port: u16) -> String {
+        let Self { lasts, names, pick, more, .. } = self;
+        format!(
+            "apiVersion: faultline.dev/v1\nkind: Experiment\nmetadata: {{ name: pause }}\nspec:\n  \
+             hypothesis: Nobody notices.\n  signals:\n    port: {{ tcp: {{ address: \"127.0.0.1:{port}\", rate: 100/s, timeout: 200ms }} }}\n  \
+             steadyState:\n    - {{ signal: port, errors: {{ below: 50% }} }}\n  \
+             targets:\n    db: {{ hosts: {{ labels: {{ role: db }}, names: {names}, pick: {pick} }}, process: {{ name: sleep }} }}\n  method:\n    \
+             - observe: 2s\n    - inject: {{ fault: {{ process-pause: {{}} }}, on: db, for: {lasts} }}\n    \
+             - observe: 2s\n  recovery: {{ within: 10s }}\n{more}"
+        )
+    }
 }
 
 impl Controllers {
     pub(super) async fn new(hosts: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let store = Store::open(&StoreAddress::in_folder(data.path())).await.unwrap();
-        let hosts = hosts.iter().map(|&host| (host.to_owned(), Arc::new(FakeAgent::named(host)))).collect();
+        let listed = Listed { agents: Mutex::default(), facts: Mutex::default(), events: broadcast::Sender::new(16) };
+        hosts.iter().for_each(|host| listed.add(host));
         let service = TcpListener::bind("127.0.0.1:0").unwrap();
         let accepting = service.try_clone().unwrap();
         // Ends with the test's process; what is accepted is closed at once.
         std::thread::spawn(move || while accepting.accept().is_ok() {});
-        Self { store, data, hosts: Arc::new(Listed(hosts)), service }
+        Self { store, data, hosts: Arc::new(listed), service }
     }
 
     pub(super) fn folder(&self, controller: &str) -> PathBuf {
         self.data.path().join(controller)
     }
 
-    pub(super) fn agent(&self, host: &str) -> &FakeAgent {
-        &self.hosts.0[host]
+    pub(super) fn agent(&self, host: &str) -> Arc<FakeAgent> {
+        self.hosts.agents.lock().unwrap()[host].clone()
+    }
+
+    /// A host joins the fleet.
+    pub(super) fn join(&self, host: &str) {
+        self.hosts.add(host);
+        self.hosts.events.send(FleetEvent::Joined { host: host.to_owned() }).unwrap();
+    }
+
+    /// What is known of a host becomes another.
+    pub(super) fn change(&self, host: &str, change: impl FnOnce(&mut HostFacts)) {
+        change(self.hosts.facts.lock().unwrap().get_mut(host).unwrap());
+    }
+
+    /// The decisive entries of a run's journal.
+    pub(super) async fn journal(&self, run: &str) -> Vec<Entry> {
+        let texts = self.store.entries(run, 0).await.unwrap();
+        texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect()
     }
 
     pub(super) async fn start(&self, controller: &str) -> Working {
@@ -179,17 +253,35 @@ impl Controllers {
         Working { dispatcher, stop, runtime: Some(runtime), work: Some(work) }
     }
 
-    pub(super) async fn submit(&self, (run, lasts): &(NewRun, String)) {
-        let port = self.service.local_addr().unwrap().port();
-        let document = format!(
-            "apiVersion: faultline.dev/v1\nkind: Experiment\nmetadata: {{ name: pause }}\nspec:\n  \
-             hypothesis: Nobody notices.\n  signals:\n    port: {{ tcp: {{ address: \"127.0.0.1:{port}\", rate: 100/s, timeout: 200ms }} }}\n  \
-             steadyState:\n    - {{ signal: port, errors: {{ below: 50% }} }}\n  \
-             targets:\n    db: {{ hosts: {{ labels: {{ role: db }} }}, process: {{ name: sleep }} }}\n  method:\n    \
-             - observe: 2s\n    - inject: {{ fault: {{ process-pause: {{}} }}, on: db, for: {lasts} }}\n    \
-             - observe: 2s\n  recovery: {{ within: 10s }}\n"
-        );
-        let run = NewRun { document, ..run.clone() };
+    /// Asks for a run, planned for the fleet as it is now.
+    pub(super) async fn submit(&self, wanted: &Wanted) {
+        let document = wanted.document(self.service.local_addr().unwrap().port());
+        let experiment = experiment("pause", &document).unwrap();
+        let fleet = self.hosts.fleet();
+        let question = HostQuestion {
+            spec: &experiment.spec,
+            seed: 7,
+            fleet: &fleet.hosts,
+            held: &fleet.held,
+            ceilings: &fleet.ceilings,
+        };
+        let plan = plan(&experiment, &question).unwrap();
+        let run = NewRun {
+            id: wanted.id.to_owned(),
+            experiment: "pause".to_owned(),
+            labels: BTreeMap::new(),
+            document,
+            seed: 7,
+            plan: plan.to_json().unwrap().to_string(),
+            plan_hash: plan.hash().to_string(),
+            hosts: plan.hosts().into_iter().map(str::to_owned).collect(),
+            shared_hosts: false,
+            requested_by: "ann".to_owned(),
+            origin: Origin::Api,
+            approvals_needed: 0,
+            not_before: None,
+            deadline: None,
+        };
         self.store.submit(&run, self.store.now().await.unwrap()).await.unwrap();
     }
 

@@ -1,6 +1,7 @@
 //! The dispatcher over a store in a file and agents made of lists.
 
 mod fixture;
+mod hosts;
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::store::runs::RunState;
 async fn a_queued_run_is_driven_to_its_verdict_on_all_of_its_hosts() {
     let fleet = Controllers::new(&["db-1", "db-2"]).await;
     let one = fleet.start("one").await;
-    fleet.submit(&run("r-1", &["db-1", "db-2"], "1s")).await;
+    fleet.submit(&run("r-1", "1s")).await;
     let over = fleet.wait_for("r-1", |run| run.state.is_over()).await;
     assert_eq!((over.state, over.verdict.as_deref()), (RunState::Finished, Some("held")), "{:?}", over.because);
     for host in ["db-1", "db-2"] {
@@ -31,8 +32,8 @@ async fn a_queued_run_is_driven_to_its_verdict_on_all_of_its_hosts() {
 async fn two_runs_on_one_host_follow_each_other() {
     let fleet = Controllers::new(&["db-1"]).await;
     let one = fleet.start("one").await;
-    fleet.submit(&run("r-1", &["db-1"], "1s")).await;
-    fleet.submit(&run("r-2", &["db-1"], "1s")).await;
+    fleet.submit(&run("r-1", "1s")).await;
+    fleet.submit(&run("r-2", "1s")).await;
     let first = fleet.wait_for("r-1", |run| run.state.is_over()).await;
     let second = fleet.wait_for("r-2", |run| run.state.is_over()).await;
     assert!(second.started_at.unwrap() >= first.finished_at.unwrap(), "{first:?} {second:?}");
@@ -43,7 +44,7 @@ async fn two_runs_on_one_host_follow_each_other() {
 async fn a_stop_that_is_asked_for_in_the_store_ends_the_run_undone() {
     let fleet = Controllers::new(&["db-1"]).await;
     let one = fleet.start("one").await;
-    fleet.submit(&run("r-1", &["db-1"], "10min")).await;
+    fleet.submit(&run("r-1", "10min")).await;
     fleet.wait_for_the_fault("r-1", "db-1").await;
     fleet.store.request_stop("r-1", "ann has seen enough").await.unwrap();
     let over = fleet.wait_for("r-1", |run| run.state.is_over()).await;
@@ -56,7 +57,7 @@ async fn a_stop_that_is_asked_for_in_the_store_ends_the_run_undone() {
 async fn a_controller_that_stops_undoes_its_runs_and_gives_each_its_verdict() {
     let fleet = Controllers::new(&["db-1"]).await;
     let one = fleet.start("one").await;
-    fleet.submit(&run("r-1", &["db-1"], "10min")).await;
+    fleet.submit(&run("r-1", "10min")).await;
     fleet.wait_for_the_fault("r-1", "db-1").await;
     one.stop().await;
     let over = fleet.run("r-1").await;
@@ -69,7 +70,7 @@ async fn a_controller_that_stops_undoes_its_runs_and_gives_each_its_verdict() {
 async fn after_a_kill_the_same_controller_closes_its_run_by_its_own_journal() {
     let fleet = Controllers::new(&["db-1"]).await;
     let one = fleet.start("one").await;
-    fleet.submit(&run("r-1", &["db-1"], "10min")).await;
+    fleet.submit(&run("r-1", "10min")).await;
     fleet.wait_for_the_fault("r-1", "db-1").await;
     one.kill();
     assert_eq!(fleet.agent("db-1").in_place().len(), 1, "nobody undid");
@@ -87,7 +88,7 @@ async fn after_a_kill_the_same_controller_closes_its_run_by_its_own_journal() {
 async fn after_a_kill_another_controller_closes_it_by_what_the_store_kept() {
     let fleet = Controllers::new(&["db-1"]).await;
     let one = fleet.start("one").await;
-    fleet.submit(&run("r-1", &["db-1"], "10min")).await;
+    fleet.submit(&run("r-1", "10min")).await;
     fleet.wait_for_the_fault("r-1", "db-1").await;
     one.kill();
     let two = fleet.start("two").await;
@@ -103,7 +104,7 @@ async fn after_a_kill_another_controller_closes_it_by_what_the_store_kept() {
 async fn whoever_lost_a_run_undoes_and_writes_no_more() {
     let fleet = Controllers::new(&["db-1"]).await;
     let one = fleet.start("one").await;
-    fleet.submit(&run("r-1", &["db-1"], "10min")).await;
+    fleet.submit(&run("r-1", "10min")).await;
     fleet.wait_for_the_fault("r-1", "db-1").await;
     // As if its lease had run out while it slept, and another controller had been there since.
     let later = fleet.store.now().await.unwrap() + Duration::from_secs(60);
@@ -124,7 +125,7 @@ async fn whoever_lost_a_run_undoes_and_writes_no_more() {
 async fn a_stop_given_directly_is_heard_at_once() {
     let fleet = Controllers::new(&["db-1"]).await;
     let one = fleet.start("one").await;
-    fleet.submit(&run("r-1", &["db-1"], "10min")).await;
+    fleet.submit(&run("r-1", "10min")).await;
     fleet.wait_for_the_fault("r-1", "db-1").await;
     assert!(one.dispatcher.running().stop("r-1", Stop::Halted("the fleet was halted: drill".into())));
     assert!(!one.dispatcher.running().stop("r-2", Stop::Halted("nobody".into())));
@@ -138,8 +139,8 @@ async fn a_run_is_driven_by_the_controller_that_reaches_all_of_its_hosts() {
     let fleet = Controllers::new(&["db-1", "db-2"]).await;
     // The first one looks at the queue for a while before the other is there.
     let (one, _) = fleet.start_reaching("one", &["db-1"]).await;
-    fleet.submit(&run("r-1", &["db-1", "db-2"], "1s")).await;
-    fleet.submit(&run("r-2", &["db-1"], "1s")).await;
+    fleet.submit(&run("r-1", "1s")).await;
+    fleet.submit(&run("r-2", "1s").on("[db-1]")).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(fleet.run("r-1").await.state, RunState::Queued, "it waits for who reaches both hosts");
     assert_eq!(fleet.run("r-2").await.state, RunState::Queued, "and keeps them from those behind it");
@@ -157,7 +158,7 @@ async fn a_run_whose_hosts_nobody_reaches_is_taken_after_a_while_by_who_reaches_
     let fleet = Controllers::new(&["db-1", "db-2", "db-3"]).await;
     let (one, _) = fleet.start_reaching("one", &["db-1"]).await;
     let (two, connected) = fleet.start_reaching("two", &["db-2", "db-3"]).await;
-    fleet.submit(&run("r-1", &["db-1", "db-2", "db-3"], "1s")).await;
+    fleet.submit(&run("r-1", "1s")).await;
     let submitted = std::time::Instant::now();
     // Its hosts are the agents of lists here, which answer although they are said not to be connected.
     let claimed = fleet.wait_for("r-1", |run| run.state != RunState::Queued).await;
@@ -174,7 +175,7 @@ async fn a_run_whose_hosts_nobody_reaches_is_taken_after_a_while_by_who_reaches_
 async fn a_run_of_a_controller_that_is_gone_is_closed_by_who_reaches_its_hosts() {
     let fleet = Controllers::new(&["db-1"]).await;
     let one = fleet.start("one").await;
-    fleet.submit(&run("r-1", &["db-1"], "10min")).await;
+    fleet.submit(&run("r-1", "10min").on("[db-1]")).await;
     fleet.wait_for_the_fault("r-1", "db-1").await;
     // This one looks for orphans all the time, and does not reach the host.
     let (two, _) = fleet.start_reaching("two", &[]).await;

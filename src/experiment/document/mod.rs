@@ -33,6 +33,8 @@ pub use traffic_floor::TrafficFloor;
 
 use std::collections::BTreeMap;
 
+use faultline_agent::identity::FaultId;
+use faultline_agent::node::FaultRequest;
 use faultline_agent::units::{Percent, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,6 +145,19 @@ impl Spec {
             Some(name) if self.targets.contains_key(name) => name,
             _ if self.has_private_network() && inject.fault.acts_on_packets() => "the run's network",
             _ => WHOLE_HOST,
+        }
+    }
+
+    /// What an agent is asked for by an injection: on the whole of its host, and without chance, unless told otherwise.
+    pub fn fault_request(&self, inject: &Inject, run: &str, id: FaultId) -> FaultRequest {
+        FaultRequest {
+            id,
+            run: run.to_owned(),
+            fault: inject.fault.clone(),
+            target_name: self.target_name(inject).to_owned(),
+            target: None,
+            lasts: inject.lasts,
+            seed: 0,
         }
     }
 

@@ -6,7 +6,9 @@
 //!
 //! Invariants, each kept here and tested over random histories:
 //! - nothing is injected unless the baseline was shown steady;
-//! - every fault that was asked for is asked to be undone, and `judged` is reached only when each one answered;
+//! - every fault that was asked for is asked to be undone, and `judged` is reached only when each one answered, those of
+//!   hosts that were lost as well;
+//! - nothing is injected into a host that was lost;
 //! - after the run has been told to end, nothing more is injected;
 //! - an event that makes no sense in a state is an error, never ignored.
 
@@ -57,6 +59,10 @@ pub enum Event {
         /// Whether it is certain that nothing of it is left.
         verified: bool,
     },
+    /// The host of a fault was lost: nobody knows whether it is in place, and if it was not yet, it never will be.
+    Lost(FaultNumber),
+    /// The host of a fault that was lost can be asked again.
+    Found(FaultNumber),
     /// After the undo, everything was seen to be steady again.
     Recovered,
     /// A guardrail was breached.
@@ -122,6 +128,8 @@ pub(crate) enum Life {
     Requested,
     /// It is in place; whether it was measured to act.
     Active { bites: bool },
+    /// Its host was lost, and it was not asked yet what became of it.
+    Lost,
     /// It is being undone.
     Undoing,
     /// It is gone.
@@ -160,6 +168,7 @@ pub struct State {
     pub(crate) faults: BTreeMap<FaultNumber, Life>,
     pub(crate) ending: Option<Ending>,
     pub(crate) left_behind: Vec<FaultNumber>,
+    pub(crate) lost: Vec<FaultNumber>,
     pub(crate) bit: Vec<FaultNumber>,
     pub(crate) injected: Vec<FaultNumber>,
     pub(crate) observed: bool,
@@ -176,6 +185,7 @@ impl State {
             faults: BTreeMap::new(),
             ending: None,
             left_behind: Vec::new(),
+            lost: Vec::new(),
             bit: Vec::new(),
             injected: Vec::new(),
             observed: false,
@@ -203,9 +213,20 @@ impl State {
         !self.injected.is_empty()
     }
 
-    /// Whether every fault of the method was put in place and measured to act.
+    /// Whether every fault of the method was put in place and measured to act, but for those of lost hosts.
     pub fn everything_bit(&self) -> bool {
-        self.bit.len() == self.method.faults() && self.injected.len() == self.method.faults()
+        let all = (0..self.method.faults()).map(FaultNumber).filter(|fault| !self.lost.contains(fault));
+        all.into_iter().all(|fault| self.bit.contains(&fault) && self.injected.contains(&fault))
+    }
+
+    /// Whether the host of a fault was lost before its undo was asked for.
+    pub fn is_lost(&self, fault: FaultNumber) -> bool {
+        self.lost.contains(&fault)
+    }
+
+    /// Whether the loss of its host would mean anything to a fault: it is in place, being put there, or to come.
+    pub fn may_be_lost(&self, fault: FaultNumber) -> bool {
+        !self.is_lost(fault) && matches!(self.faults.get(&fault), None | Some(Life::Requested | Life::Active { .. }))
     }
 
     /// Whether everything was steady again in time; nothing if the run never came to ask.

@@ -107,6 +107,80 @@ fn a_fault_without_effect_makes_the_run_invalid_and_the_next_one_is_not_injected
     assert!(!commands.iter().any(|command| matches!(command, Command::Inject(_))));
 }
 
+/// A method of two faults at once and one after them, up to the moment at which the first two bite.
+fn two_under_way() -> State {
+    let stages = vec![
+        observe(1),
+        Stage::Inject(vec![(FIRST, seconds(10)), (SECOND, seconds(10))]),
+        observe(1),
+        Stage::Inject(vec![(FaultNumber(2), seconds(1))]),
+    ];
+    let events = [
+        Event::Started,
+        Event::Elapsed(Timer::Observe),
+        Event::Baseline(Steadiness::Shown),
+        Event::Injected(FIRST),
+        Event::Injected(SECOND),
+        Event::Bites(FIRST),
+        Event::Bites(SECOND),
+    ];
+    walk(method(stages), &events).0
+}
+
+const SECOND: FaultNumber = FaultNumber(1);
+
+fn steps(state: State, events: &[Event]) -> (State, Vec<Command>) {
+    events.iter().fold((state, Vec::new()), |(state, mut all), event| {
+        let (state, commands) = step(state, event.clone()).unwrap();
+        all.extend(commands);
+        (state, all)
+    })
+}
+
+#[test]
+fn a_lost_fault_is_asked_after_when_its_host_is_found_and_at_the_latest_when_nothing_acts_any_more() {
+    let (state, commands) = steps(two_under_way(), &[Event::Lost(FIRST)]);
+    assert_eq!((state.run_state(), commands), (RunState::Watching, vec![]));
+    let (found, commands) = steps(state.clone(), &[Event::Found(FIRST)]);
+    assert_eq!((found.run_state(), commands), (RunState::Watching, vec![Command::Undo(FIRST)]));
+    let (never, commands) = steps(state, &[Event::Elapsed(Timer::Fault(SECOND))]);
+    assert_eq!((never.run_state(), commands), (RunState::Undoing, vec![Command::Undo(SECOND), Command::Undo(FIRST)]));
+    let both = [Event::Undone { fault: SECOND, verified: true }, Event::Undone { fault: FIRST, verified: false }];
+    let (unverified, _) = steps(never, &both);
+    assert_eq!((unverified.run_state(), unverified.left_behind()), (RunState::Recovering, &[FIRST][..]));
+}
+
+#[test]
+fn a_run_ends_when_every_host_is_lost_and_what_was_to_come_is_not_injected() {
+    let (state, commands) = steps(two_under_way(), &[Event::Lost(FIRST), Event::Lost(SECOND)]);
+    assert_eq!((state.run_state(), commands), (RunState::Undoing, vec![Command::Undo(FIRST), Command::Undo(SECOND)]));
+    let (state, _) = steps(two_under_way(), &[Event::Lost(FaultNumber(2)), Event::Elapsed(Timer::Fault(FIRST))]);
+    let rest = [
+        Event::Elapsed(Timer::Fault(SECOND)),
+        Event::Undone { fault: FIRST, verified: true },
+        Event::Undone { fault: SECOND, verified: true },
+        Event::Elapsed(Timer::Observe),
+    ];
+    let (state, commands) = steps(state, &rest);
+    assert!(!commands.contains(&Command::Inject(FaultNumber(2))), "{commands:?}");
+    assert!(matches!(state.ending(), Some(Ending::Invalid(_))), "{state:?}");
+}
+
+#[test]
+fn a_fault_whose_host_is_lost_while_it_is_put_in_place_is_waited_for_and_undone() {
+    let requested = [Event::Started, Event::Elapsed(Timer::Observe), Event::Baseline(Steadiness::Shown)];
+    let both = method(vec![observe(1), Stage::Inject(vec![(FIRST, seconds(9)), (SECOND, seconds(9))])]);
+    let (state, _) = walk(both, &requested);
+    let (state, commands) = steps(state, &[Event::Lost(FIRST), Event::Injected(SECOND), Event::Bites(SECOND)]);
+    assert_eq!(state.run_state(), RunState::Injecting);
+    assert!(!commands.contains(&Command::Undo(FIRST)));
+    let (there, commands) = steps(state.clone(), &[Event::Injected(FIRST)]);
+    assert_eq!((there.run_state(), commands), (RunState::Watching, vec![Command::Undo(FIRST)]));
+    let failed = Event::InjectionFailed { fault: FIRST, reason: "out of reach".into(), verified: true };
+    let (failed, commands) = steps(state, &[failed]);
+    assert_eq!((failed.run_state(), commands, failed.ending()), (RunState::Watching, vec![], None));
+}
+
 #[test]
 fn an_event_out_of_place_is_an_error() {
     for event in [Event::Injected(FIRST), Event::Recovered, Event::Baseline(Steadiness::Shown)] {
@@ -121,6 +195,7 @@ fn an_event_out_of_place_is_an_error() {
 /// Drives the machine with answers drawn from a seed, as a faithful driver would ask and answer, with stops and
 /// breaches thrown in; returns the final state and everything commanded.
 fn random_history(seed: u64) -> (State, Vec<Command>) {
+    let mut lost: Vec<FaultNumber> = Vec::new();
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let faults = chance.random_range(1..4_usize);
     let mut stages = vec![observe(1)];
@@ -141,7 +216,13 @@ fn random_history(seed: u64) -> (State, Vec<Command>) {
             return (state, history);
         }
         let stray = chance.random_bool(0.03);
-        let event = if stray || possible.is_empty() {
+        let may_lose = !matches!(state.run_state(), RunState::Planned | RunState::Steady);
+        let event = if may_lose && chance.random_bool(0.1) {
+            let fault = FaultNumber(chance.random_range(0..faults));
+            possible.push(Event::Found(fault));
+            lost.push(fault);
+            Event::Lost(fault)
+        } else if stray || possible.is_empty() {
             match chance.random_range(0..3) {
                 0 => Event::Breached("guardrail".into()),
                 1 => Event::Stopped(Stop::Interrupted("SIGINT".into())),
@@ -154,6 +235,8 @@ fn random_history(seed: u64) -> (State, Vec<Command>) {
         state = next;
         for command in &commands {
             possible.extend(answer(command, &mut chance));
+            let into_a_lost_host = matches!(command, Command::Inject(fault) if lost.contains(fault));
+            assert!(!into_a_lost_host, "seed {seed}: {command:?} after {event:?}");
         }
         history.extend(commands);
         if let Event::Injected(fault) = event

@@ -23,6 +23,8 @@ pub fn step(state: State, event: Event) -> Result<(State, Vec<Command>), Illegal
         Event::Bites(fault) => walk.bites(*fault),
         Event::NoEffect { fault, reason } => walk.no_effect(*fault, reason),
         Event::Undone { fault, verified } => walk.undone(*fault, *verified),
+        Event::Lost(fault) => walk.lost(*fault),
+        Event::Found(fault) => walk.found(*fault),
         Event::Recovered => walk.recovered(),
         Event::Breached(guardrail) => walk.end(Ending::Aborted(guardrail.clone())),
         Event::Stopped(Stop::Interrupted(by)) => walk.end(Ending::Interrupted(by.clone())),
@@ -83,8 +85,14 @@ impl Walk {
         let stage = self.state.stage;
         match self.state.method.stages.get(stage).cloned() {
             Some(Stage::Inject(faults)) => {
+                let faults: Vec<_> =
+                    faults.into_iter().map(|(fault, _)| fault).filter(|fault| !self.state.is_lost(*fault)).collect();
+                if faults.is_empty() {
+                    self.end(Ending::Invalid("every host of a fault that was to come was lost".into()));
+                    return;
+                }
                 self.state.run = RunState::Injecting;
-                for (fault, _) in faults {
+                for fault in faults {
                     self.state.faults.insert(fault, Life::Requested);
                     self.commands.push(Command::Inject(fault));
                 }
@@ -151,17 +159,15 @@ impl Walk {
         }
         self.state.injected.push(fault);
         self.state.faults.insert(fault, Life::Active { bites: false });
-        if self.state.ending.is_some() {
+        if self.state.ending.is_some() || self.state.is_lost(fault) {
             self.undo(fault);
+            self.go_on();
             return true;
         }
         if let Some(lasts) = self.lasts(fault) {
             self.commands.push(Command::Start(Timer::Fault(fault), lasts));
         }
-        if !self.any(|life| life == Life::Requested) && self.is(&[RunState::Injecting]) {
-            self.state.run = RunState::Biting;
-            self.watch_if_everything_bites();
-        }
+        self.go_on();
         true
     }
 
@@ -173,7 +179,52 @@ impl Walk {
         if !verified {
             self.state.left_behind.push(fault);
         }
+        if self.state.is_lost(fault) {
+            self.go_on();
+            return true;
+        }
         self.end(Ending::Invalid(reason.to_owned()))
+    }
+
+    fn lost(&mut self, fault: FaultNumber) -> bool {
+        if self.is(&[RunState::Planned, RunState::Steady, RunState::Judged]) {
+            return false;
+        }
+        if self.state.may_be_lost(fault) {
+            self.state.lost.push(fault);
+            // One that is being put in place is waited for, and one that is to come is left out at its turn.
+            if let Some(Life::Active { .. }) = self.state.faults.get(&fault) {
+                self.state.faults.insert(fault, Life::Lost);
+                self.go_on();
+            }
+        }
+        true
+    }
+
+    fn found(&mut self, fault: FaultNumber) -> bool {
+        if self.state.faults.get(&fault) == Some(&Life::Lost) {
+            self.undo(fault);
+        }
+        !self.is(&[RunState::Planned, RunState::Steady, RunState::Judged])
+    }
+
+    /// What follows for the run after one fault changed: all are in place, all bite, or nothing acts any more.
+    fn go_on(&mut self) {
+        if !self.faulty() {
+            return;
+        }
+        if !self.any(|life| life == Life::Requested) && self.is(&[RunState::Injecting]) {
+            self.state.run = RunState::Biting;
+        }
+        self.watch_if_everything_bites();
+        if !self.any(|life| matches!(life, Life::Requested | Life::Active { .. })) {
+            // Nothing is gained by waiting for their time.
+            self.undo_all(|life| life == Life::Lost);
+            if self.anything_live() {
+                self.state.run = RunState::Undoing;
+            }
+        }
+        self.go_on_if_nothing_lives();
     }
 
     fn bites(&mut self, fault: FaultNumber) -> bool {
@@ -211,17 +262,20 @@ impl Walk {
 
     fn fault_elapsed(&mut self, fault: FaultNumber) -> bool {
         match self.state.faults.get(&fault) {
-            Some(Life::Active { .. }) => {
+            Some(Life::Active { .. } | Life::Lost) => {
                 self.undo(fault);
-                if !self.any(|life| matches!(life, Life::Requested | Life::Active { .. })) {
-                    self.state.run = RunState::Undoing;
-                }
+                self.go_on();
                 true
             }
             // The timer of a fault that a stop undid earlier.
             Some(Life::Undoing | Life::Gone) => true,
             _ => false,
         }
+    }
+
+    fn undo_all(&mut self, wanted: impl Fn(Life) -> bool) {
+        let all: Vec<_> = self.live().filter(|(_, life)| wanted(*life)).map(|(fault, _)| fault).collect();
+        all.into_iter().for_each(|fault| self.undo(fault));
     }
 
     fn undo(&mut self, fault: FaultNumber) {
@@ -237,7 +291,7 @@ impl Walk {
         if !verified {
             self.state.left_behind.push(fault);
         }
-        if !self.state.has_bitten(fault) && self.state.ending.is_none() {
+        if !self.state.has_bitten(fault) && self.state.ending.is_none() && !self.state.is_lost(fault) {
             let reason = format!("fault {} ran its whole time without any effect that could be measured", fault.0 + 1);
             return self.end(Ending::Invalid(reason));
         }
@@ -307,14 +361,7 @@ impl Walk {
             }
             _ => {
                 self.state.ending.get_or_insert(ending);
-                let active: Vec<_> = self
-                    .live()
-                    .filter(|(_, life)| matches!(life, Life::Active { .. }))
-                    .map(|(fault, _)| fault)
-                    .collect();
-                for fault in active {
-                    self.undo(fault);
-                }
+                self.undo_all(|life| matches!(life, Life::Active { .. } | Life::Lost));
                 self.state.run = RunState::Undoing;
                 self.go_on_if_nothing_lives();
             }

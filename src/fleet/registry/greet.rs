@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use faultline_agent::session::discover::PREFIX;
@@ -39,6 +39,7 @@ impl Registry {
             session: hello.session,
             heard: Instant::now(),
             status,
+            alone: VecDeque::new(),
             line: Some(Arc::clone(&line)),
         };
         let host = peer.name.clone();
@@ -56,7 +57,12 @@ impl Registry {
                 }
             }
         };
-        let replaced = hosts.insert(host.clone(), fresh).and_then(|earlier| earlier.line);
+        let replaced = hosts.insert(host.clone(), fresh).and_then(|mut earlier| {
+            if let Some(fresh) = hosts.get_mut(&host) {
+                fresh.alone.append(&mut earlier.alone);
+            }
+            earlier.line
+        });
         drop(hosts);
         if let Some(earlier) = replaced {
             earlier.end("a newer session of this host took its place", true);

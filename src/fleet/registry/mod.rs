@@ -9,12 +9,14 @@ mod greet;
 mod line;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use faultline_agent::halt::{Halt, HaltScope};
+use faultline_agent::identity::FaultId;
+use faultline_agent::lease::LEASE;
 use faultline_agent::node::{MustStop, NodeStatus, Undone};
 use faultline_agent::session::BY_THE_CONTROLLER;
 use faultline_agent::session::limits::SILENCE;
@@ -23,12 +25,18 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
+use super::Presence;
+use crate::fleet;
+use crate::targets::hosts::HostLife;
 pub(crate) use greet::Greeted;
 pub(crate) use line::{Line, NoAnswer, Outgoing};
 pub use view::{FleetEvent, HostView, Peer};
 
 /// So many events may be unread by a subscriber before it misses some.
 const EVENTS: usize = 16 * 1024;
+
+/// So many faults that a host undid alone are remembered: more than a run has on one host.
+const ALONE: usize = 256;
 
 /// How often it is looked who is silent.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -62,6 +70,8 @@ struct Host {
     session: u64,
     heard: Instant,
     status: NodeStatus,
+    /// What it undid without being asked, the newest last.
+    alone: VecDeque<(FaultId, fleet::UndoneAlone)>,
     line: Option<Arc<Line>>,
 }
 
@@ -226,6 +236,20 @@ impl Registry {
         self.hosts().get(name).map(|host| host.heard.elapsed())
     }
 
+    /// Whether a host is there, if it ever was.
+    pub(crate) fn presence(&self, name: &str) -> Option<Presence> {
+        let hosts = self.hosts();
+        let host = hosts.get(name)?;
+        let silent = Some(host.heard.elapsed()).filter(|silent| host.line.is_none() && *silent > LEASE);
+        Some(Presence { life: HostLife { boot: host.boot_id.clone(), process: host.process_began }, silent })
+    }
+
+    /// What a host said of a fault that it undid without being asked.
+    pub(crate) fn undone_alone(&self, name: &str, fault: &FaultId) -> Option<fleet::UndoneAlone> {
+        let hosts = self.hosts();
+        hosts.get(name)?.alone.iter().rev().find(|(known, _)| known == fault).map(|(_, alone)| alone.clone())
+    }
+
     /// The halt that is in force for the whole fleet.
     pub fn halted(&self) -> Option<String> {
         self.halted.borrow().clone()
@@ -296,7 +320,16 @@ impl Registry {
     fn alone(&self, name: &str, all: Vec<UndoneAlone>) {
         for UndoneAlone { fault, because, undone } in all {
             match serde_json::from_str::<Undone>(&undone) {
-                Ok(undone) => self.tell(FleetEvent::UndoneAlone { host: name.to_owned(), fault, because, undone }),
+                Ok(undone) => {
+                    if let (Some(host), Ok(fault)) = (self.hosts().get_mut(name), fault.parse()) {
+                        let alone = fleet::UndoneAlone { because: because.clone(), verified: undone.verified };
+                        host.alone.push_back((fault, alone));
+                        if host.alone.len() > ALONE {
+                            host.alone.pop_front();
+                        }
+                    }
+                    self.tell(FleetEvent::UndoneAlone { host: name.to_owned(), fault, because, undone });
+                }
                 Err(error) => tracing::warn!(host = name, %error, "an undo report cannot be understood"),
             }
         }

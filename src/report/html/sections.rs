@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use crate::hypothesis::verdict::{Phase, Verdict};
 use crate::report::model::{
-    FaultProgress, FaultReport, GuardrailRow, MomentKind, ObjectiveRow, PhaseVerdict, RunReport, StepReport,
+    FaultProgress, FaultReport, GuardrailRow, HostReport, MomentKind, ObjectiveRow, PhaseVerdict, RunReport, StepReport,
 };
 use crate::report::notation::{self, one_line};
 
@@ -91,6 +91,42 @@ fn guardrail(row: &GuardrailRow, finished: bool) -> Markup {
     }
 }
 
+/// What is different since the plan was made, and the hosts that vanished, restarted or joined.
+pub(super) fn hosts(report: &RunReport) -> Markup {
+    html! {
+        @if !report.hosts.is_empty() || !report.drift.is_empty() {
+            section #hosts {
+                h2 { "Hosts" }
+                @if !report.drift.is_empty() {
+                    div.card {
+                        h3 { "Since the plan was made" }
+                        ul { @for line in &report.drift { li { (one_line(line)) } } }
+                    }
+                }
+                @for host in &report.hosts { (one_host(host)) }
+            }
+        }
+    }
+}
+
+fn one_host(host: &HostReport) -> Markup {
+    let (class, sign) = match (host.was_lost(), host.clean) {
+        (false, _) => ("none", "–"),
+        (true, true) => ("open", "?"),
+        (true, false) => ("bad", "✕"),
+    };
+    html! {
+        article.card.fault-card {
+            header.card-head {
+                h3 { (one_line(&host.host)) }
+                div.pills { (pill(class, sign, host.outcome())) }
+            }
+            @for moment in &host.events { p { (notation::clock(moment.at)) " " (one_line(&moment.note)) } }
+            @for line in &host.said { p.note { "Said: " (one_line(line)) } }
+        }
+    }
+}
+
 /// Each fault: dose, steps and undo.
 pub(super) fn faults(report: &RunReport) -> Markup {
     html! {
@@ -122,6 +158,9 @@ fn one_fault(fault: &FaultReport) -> Markup {
             @if let Some(failure) = &fault.failure { p.failure { (one_line(failure)) } }
             @if !fault.plan.targets.is_empty() {
                 ul.targets { @for target in &fault.plan.targets { li { (one_line(target)) } } }
+            }
+            @if !fault.changes.is_empty() {
+                ul.targets { @for change in &fault.changes { li { (one_line(change)) } } }
             }
             (dose(fault))
             (life(fault))
@@ -172,6 +211,9 @@ fn life(fault: &FaultReport) -> Markup {
     let mut facts: Vec<(&str, String)> = Vec::new();
     if let (Some(at), Some(took)) = (fault.injected_at, fault.injection_took) {
         facts.push(("In place", format!("at {}, {} after the command", notation::clock(at), notation::seconds(took))));
+    }
+    if let Some(at) = fault.lost_at {
+        facts.push(("Lost with its host", format!("at {}: what is measured counts for nothing", notation::clock(at))));
     }
     if let Some(at) = fault.bit_at {
         facts.push(("Seen to act", format!("at {}", notation::clock(at))));

@@ -30,12 +30,18 @@ pub struct FaultReport {
     /// How long the undo took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_took: Option<f64>,
+    /// When its host was lost before its time was over, if it was: from then on nobody knows that it acted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_at: Option<f64>,
     /// Whether it was measured to act; nothing if it was never measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bite: Option<Bite>,
     /// When it was first measured to act.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bit_at: Option<f64>,
+    /// What became of the processes of its target while it was in place, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// What was asked and what was measured.
     pub dose: Vec<DoseRow>,
     /// Each step with its undo.

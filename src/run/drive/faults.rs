@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use faultline_agent::fault::AnyFault;
 use faultline_agent::identity::FaultId;
 use faultline_agent::plan::{Bite, Evidence, Plan};
-use faultline_agent::target::HostTarget;
-use faultline_agent::units::TimeSpan;
 
+use super::hosts::undo_patiently;
 use super::{Drive, Happening, Reply};
 use crate::experiment::machine::{Event, FaultNumber};
 use crate::fleet::{Agent, FaultRequest};
@@ -15,34 +13,20 @@ use crate::fleet::{Agent, FaultRequest};
 /// One fault of the run: an injection of the method, on one host.
 #[derive(Debug, Clone)]
 pub(super) struct FaultRun {
-    pub(super) id: FaultId,
+    /// What its agent is asked for.
+    pub(super) request: FaultRequest,
     pub(super) agent: Arc<dyn Agent>,
     /// The host's name; nothing for the host of the run.
     pub(super) host: Option<String>,
-    pub(super) fault: AnyFault,
-    /// The target's name in the document, or `host`.
-    pub(super) target_name: String,
-    pub(super) target: Option<HostTarget>,
-    pub(super) lasts: TimeSpan,
-    pub(super) seed: u64,
     pub(super) plan: Option<Plan>,
     pub(super) measuring: bool,
+    /// How many changes of its target's processes were noted.
+    pub(super) changes: usize,
+    /// Whether its agent said that it undid it without being asked, and that was taken in.
+    pub(super) told_alone: bool,
 }
 
 impl FaultRun {
-    /// What the agent is asked for.
-    pub(super) fn request(&self, run: &str) -> FaultRequest {
-        FaultRequest {
-            id: self.id.clone(),
-            run: run.to_owned(),
-            fault: self.fault.clone(),
-            target_name: self.target_name.clone(),
-            target: self.target.clone(),
-            lasts: self.lasts,
-            seed: self.seed,
-        }
-    }
-
     /// A sentence of an agent, with the host that it is about.
     pub(super) fn of_host(&self, sentence: String) -> String {
         match &self.host {
@@ -56,7 +40,7 @@ impl Drive<'_, '_> {
     pub(super) fn inject(&mut self, number: FaultNumber) {
         self.refresh_services();
         let Some(fault) = self.faults.get(number.0) else { return };
-        let injecting = fault.agent.inject(fault.request(&self.run));
+        let injecting = fault.agent.inject(fault.request.clone());
         let replies = self.replies.clone();
         // The run listens until every fault has answered.
         tokio::spawn(async move {
@@ -70,10 +54,12 @@ impl Drive<'_, '_> {
 
     pub(super) fn undo(&mut self, number: FaultNumber) {
         let Some(fault) = self.faults.get(number.0) else { return };
-        let (agent, replies, id) = (Arc::clone(&fault.agent), self.replies.clone(), fault.id.clone());
+        let (agent, replies, id) = (Arc::clone(&fault.agent), self.replies.clone(), fault.request.id.clone());
+        let is_lost = self.machine.is_lost(number);
         tokio::spawn(async move {
-            let evidence = agent.evidence(id.clone()).await.ok();
-            let undone = agent.undo(id).await;
+            // What is measured on a host that was lost is no evidence of anything.
+            let evidence = if is_lost { None } else { agent.evidence(id.clone()).await.ok() };
+            let undone = if is_lost { undo_patiently(agent.as_ref(), &id).await } else { agent.undo(id).await };
             let _ = replies.send(Reply::Undone { fault: number, evidence, undone });
         });
     }
@@ -81,7 +67,7 @@ impl Drive<'_, '_> {
     pub(super) fn measure(&mut self, number: FaultNumber) {
         let Some(fault) = self.faults.get_mut(number.0).filter(|fault| !fault.measuring) else { return };
         fault.measuring = true;
-        let (measuring, replies) = (fault.agent.evidence(fault.id.clone()), self.replies.clone());
+        let (measuring, replies) = (fault.agent.evidence(fault.request.id.clone()), self.replies.clone());
         tokio::spawn(async move {
             let _ = replies.send(Reply::Measured { fault: number, evidence: measuring.await });
         });
@@ -118,14 +104,14 @@ impl Drive<'_, '_> {
     }
 
     pub(super) fn id(&self, number: FaultNumber) -> FaultId {
-        self.faults.get(number.0).map_or_else(|| FaultId::from_number(0), |fault| fault.id.clone())
+        self.faults.get(number.0).map_or_else(|| FaultId::from_number(0), |fault| fault.request.id.clone())
     }
 
     /// Records a plan unless it is the very one recorded before.
     pub(super) fn planned(&mut self, number: FaultNumber, plan: Plan) {
         let Some(fault) = self.faults.get_mut(number.0) else { return };
         if fault.plan.as_ref() != Some(&plan) {
-            let (target, host) = (fault.target_name.clone(), fault.host.clone());
+            let (target, host) = (fault.request.target_name.clone(), fault.host.clone());
             fault.plan = Some(plan.clone());
             self.note(Happening::Planned { target, host, plan: Box::new(plan) });
         }
@@ -143,7 +129,7 @@ impl Drive<'_, '_> {
                 let bite = evidence.bite.clone();
                 self.note_evidence(number, &evidence, false);
                 if let (Bite::No(reason), Some(fault)) = (bite, self.faults.get(number.0)) {
-                    let reason = fault.of_host(format!("{} has no effect: {reason}", fault.fault.name()));
+                    let reason = fault.of_host(format!("{} has no effect: {reason}", fault.request.fault.name()));
                     self.event(Event::NoEffect { fault: number, reason });
                 }
             }
@@ -154,7 +140,10 @@ impl Drive<'_, '_> {
     fn note_evidence(&mut self, number: FaultNumber, evidence: &Evidence, last: bool) {
         let id = self.id(number);
         let news = evidence.bite == Bite::Yes && !self.machine.has_bitten(number);
-        if last || news || evidence.bite != Bite::Yes {
+        let changed = self.faults.get_mut(number.0).is_some_and(|fault| {
+            std::mem::replace(&mut fault.changes, evidence.changes.len()) != evidence.changes.len()
+        });
+        if last || news || changed || evidence.bite != Bite::Yes {
             self.note(Happening::Evidence { fault: id, evidence: evidence.clone() });
         }
         if news {

@@ -19,6 +19,7 @@ impl Drive<'_, '_> {
         }
         self.record.tick();
         self.must_stop();
+        self.watch_hosts();
         self.guardrails();
         self.measurements();
         self.recovery();
@@ -30,7 +31,7 @@ impl Drive<'_, '_> {
         }
         let broken = self.record.take_broken();
         let broken = broken.map(|error| Stop::Broken(format!("the run's journal is no longer complete: {error}")));
-        if let Some(stop) = self.agents_stop().or(broken) {
+        if let Some(stop) = self.agents_stop().or_else(|| self.out_of_reach()).or(broken) {
             self.stop(stop);
         }
     }
@@ -44,7 +45,6 @@ impl Drive<'_, '_> {
                 MustStop::GuardLost => Stop::Broken(format!(
                     "the guard of {who} died; without it nobody would undo after a crash of its worker"
                 )),
-                MustStop::Vanished(because) => Stop::Broken(format!("{who} is out of reach: {because}")),
             })
         })
     }

@@ -5,6 +5,7 @@
 
 mod faults;
 mod finish;
+mod hosts;
 mod look;
 mod prepare;
 mod subjects;
@@ -22,14 +23,16 @@ use super::folder::RunFolder;
 use super::journal::{Event as Happening, RunState};
 use super::record::Record;
 use super::stop::StopOrders;
-use super::{Placement, RunRequest};
+use super::{Newcomer, Placement, RunRequest};
 use crate::experiment::machine::{Command, Event, FaultNumber, Illegal, State, Stop, Timer, step};
 use crate::fleet::local::LocalAgent;
 use crate::fleet::{Agent, Injected, NotInjected, Undone};
 use crate::hypothesis::Judge;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::services::{ServiceEvent, Services};
+use crate::signals::LostHosts;
 use crate::signals::sample::Sample;
+use crate::targets::hosts::HostsInFault;
 use faults::FaultRun;
 
 /// How often the run looks at its guardrails, its agent and the clock.
@@ -62,6 +65,11 @@ pub(super) struct Drive<'a, 'w> {
     home: Option<Arc<LocalAgent>>,
     services: Option<Services>,
     faults: Vec<FaultRun>,
+    /// On a fleet, its hosts from the first injection on.
+    in_fault: Option<HostsInFault>,
+    lost: LostHosts,
+    /// Hosts that could be had and are not of the plan, as they join.
+    newcomers: UnboundedReceiver<Newcomer>,
     timers: BTreeMap<Timer, Instant>,
     undone_at: Option<f64>,
     next_measurement: Instant,
@@ -83,6 +91,14 @@ pub(super) async fn drive(
     stops: StopOrders,
 ) -> (RunVerdict, String) {
     record.write(Happening::Started(Box::new(prepare::started(request, run, &placement))));
+    if let Placement::Fleet(ground) = &placement {
+        if !ground.differences.is_empty() {
+            record.write(Happening::Drifted { differences: ground.differences.clone() });
+        }
+        if let Some(because) = &ground.refused {
+            return finish::refuse(record, because.clone());
+        }
+    }
     let (replies, answers) = unbounded_channel();
     match prepare::prepare(request, run, placement, record, replies) {
         Ok(drive) => drive.carry_out(stops, answers, folder).await,
@@ -147,6 +163,9 @@ impl Drive<'_, '_> {
     fn enter(&mut self, state: RunState) {
         if matches!(state, RunState::Recovering | RunState::Judged) {
             self.undone_at.get_or_insert(self.record.now());
+        }
+        if state == RunState::Injecting {
+            self.begin_watching_hosts();
         }
         let because = self.machine.ending().map(|ending| ending.reason().to_owned());
         self.note(Happening::State { state, because });

@@ -12,8 +12,8 @@ use tokio_util::task::TaskTracker;
 use super::faults::FaultRun;
 use super::{Drive, Happening, Reply};
 use crate::experiment::machine::{Event, FaultNumber, Method, State, Stop};
-use crate::fleet::Agent;
 use crate::fleet::local::LocalAgent;
+use crate::fleet::{Agent, FaultRequest};
 use crate::hypothesis::Judge;
 use crate::run::folder::RunFolder;
 use crate::run::journal::Started;
@@ -21,7 +21,7 @@ use crate::run::record::Record;
 use crate::run::stop::StopOrders;
 use crate::run::{Placement, RunRequest};
 use crate::services::{ServiceContext, Services, scratch, this_program};
-use crate::signals::{self, SignalContext};
+use crate::signals::{self, LostHosts, SignalContext};
 use crate::targets::{on_host, on_this_host, seed_of_fault, seed_on_host};
 
 /// Why a run on a fleet starts no services.
@@ -49,9 +49,9 @@ pub(super) fn started(request: &RunRequest, run: &str, placement: &Placement) ->
         file: request.file.clone(),
         hosts: match placement {
             Placement::Here(..) => Vec::new(),
-            Placement::Fleet(agents) => {
+            Placement::Fleet(ground) => {
                 let names = |agents: &Vec<Arc<dyn Agent>>| agents.iter().map(|agent| agent.host().to_owned()).collect();
-                agents.iter().map(names).collect()
+                ground.agents.iter().map(names).collect()
             }
         },
     }
@@ -67,14 +67,15 @@ pub(super) fn prepare<'a, 'w>(
 ) -> Result<Drive<'a, 'w>, String> {
     let spec = &request.experiment.spec;
     let judge = Judge::new(spec).map_err(|error| error.to_string())?;
-    let (home, agents) = match placement {
+    let (_, nobody) = unbounded_channel();
+    let (home, agents, newcomers) = match placement {
         Placement::Here(state, namespace) => {
             let ground = Ground { run: run.to_owned(), namespace, ..Ground::default() };
             let home = Arc::new(LocalAgent::open(&state, ground)?);
             let everywhere: Arc<dyn Agent> = home.clone();
-            (Some(home), spec.injections().map(|_| vec![everywhere.clone()]).collect())
+            (Some(home), spec.injections().map(|_| vec![everywhere.clone()]).collect(), nobody)
         }
-        Placement::Fleet(agents) => (None, agents),
+        Placement::Fleet(ground) => (None, ground.agents, ground.newcomers),
     };
     let (samples_in, samples) = unbounded_channel();
     let (_, service_events) = unbounded_channel();
@@ -84,10 +85,13 @@ pub(super) fn prepare<'a, 'w>(
         record,
         machine: State::new(Method::spread(spec, &agents.iter().map(Vec::len).collect::<Vec<_>>())),
         judge,
-        faults: faults(request, &agents, home.is_some())?,
+        faults: faults(request, run, &agents, home.is_some())?,
         agents: every_host_once(agents),
         home,
         services: None,
+        in_fault: None,
+        lost: LostHosts::default(),
+        newcomers,
         timers: BTreeMap::new(),
         undone_at: None,
         next_measurement: Instant::now(),
@@ -101,28 +105,34 @@ pub(super) fn prepare<'a, 'w>(
 }
 
 /// One fault for each injection on each of its hosts, in the order of the document.
-fn faults(request: &RunRequest, agents: &[Vec<Arc<dyn Agent>>], here: bool) -> Result<Vec<FaultRun>, String> {
+fn faults(
+    request: &RunRequest,
+    run: &str,
+    agents: &[Vec<Arc<dyn Agent>>],
+    here: bool,
+) -> Result<Vec<FaultRun>, String> {
     let spec = &request.experiment.spec;
     let mut faults = Vec::new();
     for (number, (inject, agents)) in spec.injections().zip(agents).enumerate() {
-        let name = spec.target_name(inject);
-        let target =
-            spec.target(inject).map(|target| if here { on_this_host(name, target) } else { Ok(on_host(target)) });
+        let target = spec.target(inject);
+        let target = target
+            .map(|target| if here { on_this_host(spec.target_name(inject), target) } else { Ok(on_host(target)) });
         let target = target.transpose().map_err(|error| format!("{error} (hint: {})", error.hint()))?;
         for agent in agents {
             let host = (!here).then(|| agent.host().to_owned());
             let seed = seed_of_fault(request.seed, number);
             faults.push(FaultRun {
-                id: agent.new_id(),
+                request: FaultRequest {
+                    target: target.clone(),
+                    seed: host.as_deref().map_or(seed, |host| seed_on_host(seed, host)),
+                    ..spec.fault_request(inject, run, agent.new_id())
+                },
                 agent: Arc::clone(agent),
-                fault: inject.fault.clone(),
-                target_name: name.to_owned(),
-                target: target.clone(),
-                lasts: inject.lasts,
-                seed: host.as_deref().map_or(seed, |host| seed_on_host(seed, host)),
                 host,
                 plan: None,
                 measuring: false,
+                changes: 0,
+                told_alone: false,
             });
         }
     }
@@ -138,7 +148,7 @@ fn every_host_once(agents: Vec<Vec<Arc<dyn Agent>>>) -> Vec<Arc<dyn Agent>> {
 impl Drive<'_, '_> {
     /// Starts the services, plans every fault, starts the signals, and begins the baseline; or ends the run and says why.
     pub(super) async fn start(&mut self, stops: &mut StopOrders, folder: &RunFolder) {
-        if let Some(stop) = self.agents_stop() {
+        if let Some(stop) = self.agents_stop().or_else(|| self.out_of_reach()) {
             return self.stop(stop);
         }
         let started = tokio::select! {
@@ -192,7 +202,7 @@ impl Drive<'_, '_> {
     async fn plan_everything(&mut self) -> Result<(), Stop> {
         self.refresh_services();
         let asked: Vec<_> =
-            self.faults.iter().map(|fault| tokio::spawn(fault.agent.plan(fault.request(&self.run)))).collect();
+            self.faults.iter().map(|fault| tokio::spawn(fault.agent.plan(fault.request.clone()))).collect();
         for (number, answer) in asked.into_iter().enumerate() {
             let answer = answer.await.map_err(|error| Stop::Broken(format!("a defect of Faultline: {error}")))?;
             match answer {

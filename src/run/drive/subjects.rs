@@ -51,20 +51,20 @@ impl Drive<'_, '_> {
             let met: BTreeMap<&str, &FaultRun> = self
                 .faults
                 .iter()
-                .filter(|fault| fault.target_name == wanted)
+                .filter(|fault| fault.request.target_name == wanted)
                 .map(|fault| (fault.agent.host(), fault))
                 .collect();
             let Some(fault) = met.values().next() else { continue };
             let request = ReadRequest {
                 run: self.run.clone(),
                 signal: name.clone(),
-                target_name: fault.target_name.clone(),
-                target: fault.target.clone(),
+                target_name: fault.request.target_name.clone(),
+                target: fault.request.target.clone(),
                 path: host.path.clone().unwrap_or_else(|| "/".into()),
-                seed: fault.seed,
+                seed: fault.request.seed,
             };
             let agents = met.values().map(|fault| Arc::clone(&fault.agent)).collect();
-            subjects.insert(name.clone(), FleetSubject { agents, request });
+            subjects.insert(name.clone(), FleetSubject { agents, request, lost: self.lost.clone() });
         }
         subjects
     }

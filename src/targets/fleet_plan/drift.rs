@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, FleetPlan, FleetPlanError, document_digest};
+use super::{Digest, FleetPlan, FleetPlanError, PlannedInjection, document_digest};
 use crate::experiment::document::{BlastRadius, Experiment};
 use crate::targets::hosts::{
     CeilingUse, HeldHosts, HostFacts, HostQuestion, LeftOutReason, ledger, unavailable, used_targets,
@@ -22,6 +22,24 @@ pub struct FleetNow<'a> {
     pub held: &'a [HeldHosts],
     /// The controller's own ceilings.
     pub ceilings: &'a BlastRadius,
+}
+
+/// The fleet at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fleet {
+    /// All hosts that the controller knows, in any order.
+    pub hosts: Vec<HostFacts>,
+    /// What other runs hold.
+    pub held: Vec<HeldHosts>,
+    /// The controller's own ceilings.
+    pub ceilings: BlastRadius,
+}
+
+impl Fleet {
+    /// As the ground on which an experiment would be run.
+    pub fn with<'a>(&'a self, experiment: &'a Experiment) -> FleetNow<'a> {
+        FleetNow { experiment, fleet: &self.hosts, held: &self.held, ceilings: &self.ceilings }
+    }
 }
 
 /// What changed since the plan was approved, and what follows from it.
@@ -174,6 +192,54 @@ pub fn drift(approved: &FleetPlan, now: &FleetNow<'_>) -> Result<Drift, FleetPla
     let outcome =
         if reasons.is_empty() { DriftOutcome::Holds { hosts: left } } else { DriftOutcome::Refused { reasons } };
     Ok(Drift { differences, outcome })
+}
+
+impl Drift {
+    /// Whether an approved host is missing that may be about to connect, as all are when a controller was just started.
+    pub fn may_pass(&self) -> bool {
+        let missing = [LeftOutReason::Disconnected, LeftOutReason::Unknown];
+        self.differences
+            .iter()
+            .any(|difference| matches!(difference, Difference::HostGone { reason, .. } if missing.contains(reason)))
+    }
+
+    /// The hosts on which an injection of the plan is carried out: those that can be had, or all where it is refused.
+    pub fn hosts_of<'a>(&'a self, injection: &'a PlannedInjection) -> &'a BTreeSet<String> {
+        match &self.outcome {
+            DriftOutcome::Holds { hosts } => hosts.get(&injection.target).unwrap_or(&injection.hosts),
+            DriftOutcome::Refused { .. } => &injection.hosts,
+        }
+    }
+
+    /// Why the plan cannot be carried out, in one sentence, if it cannot.
+    pub fn refusal(&self) -> Option<String> {
+        match &self.outcome {
+            DriftOutcome::Holds { .. } => None,
+            DriftOutcome::Refused { reasons } => {
+                let gone =
+                    self.differences.iter().filter(|difference| matches!(difference, Difference::HostGone { .. }));
+                let gone: Vec<String> = gone.map(ToString::to_string).collect();
+                let which = if gone.is_empty() { String::new() } else { format!(" ({})", gone.join("; ")) };
+                Some(format!("the fleet is not the one that was planned for: {}{which}", reasons.join("; ")))
+            }
+        }
+    }
+}
+
+/// The targets of a plan that mean a host which was not there when their hosts were chosen, and which can be had now.
+pub fn targets_joined(approved: &FleetPlan, experiment: &Experiment, host: &HostFacts) -> Vec<String> {
+    let none = BlastRadius::default();
+    let question = HostQuestion { spec: &experiment.spec, seed: approved.seed, fleet: &[], held: &[], ceilings: &none };
+    let means = |name: &str| {
+        let selector = experiment.spec.targets.get(name).and_then(|target| target.hosts.as_ref());
+        let left_out = approved.targets.get(name).map_or(&[] as &[_], |planned| planned.left_out.as_slice());
+        let was_there =
+            left_out.iter().any(|left| left.host == host.name && left.reason != LeftOutReason::Disconnected);
+        !was_there && selector.is_some_and(|selector| unavailable(selector, host, &question).is_none())
+    };
+    let targets = approved.hosts_of_targets();
+    let new = targets.iter().filter(|(name, hosts)| !hosts.contains(&host.name) && means(name));
+    new.map(|(name, _)| (*name).to_owned()).collect()
 }
 
 fn changed_labels(approved: &FleetPlan, now: &HostFacts) -> Vec<Difference> {

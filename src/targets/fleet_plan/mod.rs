@@ -11,7 +11,7 @@ mod drift;
 mod hash;
 mod human;
 
-pub use drift::{Difference, Drift, DriftOutcome, FleetNow, drift};
+pub use drift::{Difference, Drift, DriftOutcome, Fleet, FleetNow, drift, targets_joined};
 pub use hash::{Digest, DigestError, PlanHash};
 pub use human::render;
 

@@ -1,51 +1,74 @@
-//! What a run makes of hosts that vanish, restart or join while a fault is in place. Pure.
+//! What a run makes of hosts that vanish, restart or join while it has faults in place. Pure.
 //!
 //! The fault on a host that is out of reach is not forgotten: its own lease undoes it, and the run is not over before
-//! that host's journal was read, or is told of as not verified.
+//! that host was asked, or is told of as not verified. Nobody ever injects again into a host that was lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use faultline_agent::identity::FaultId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::document::Tolerance;
 
+/// Which boot of a host, and which process of its agent, one speaks to. Another of either has nothing in place.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostLife {
+    /// The kernel's id of the boot (`/proc/sys/kernel/random/boot_id`).
+    pub boot: String,
+    /// When the agent's process began, in nanoseconds on that boot's clock.
+    pub process: u64,
+}
+
 /// What happened to a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum HostEvent {
     /// Its lease can no longer be renewed in time: no agent, no network, no host. (A stream that broke and came back
     /// before that is no event.)
-    Vanished,
-    /// Its agent is back, on a host that has booted since the run began to use it.
-    Restarted {
-        /// The kernel's id of this boot (`/proc/sys/kernel/random/boot_id`).
+    Vanished {
+        /// For how many seconds nothing had been heard of it.
+        silent: u64,
+    },
+    /// Its agent is heard again, on a host that was booted anew.
+    Rebooted {
+        /// The id of the new boot.
         boot: String,
     },
-    /// Its agent is back on the same boot after it had vanished.
-    Rejoined {
-        /// The kernel's id of the boot, from which a restart is told that nobody saw.
-        boot: String,
+    /// Its agent was started anew on the same boot.
+    AgentRestarted,
+    /// The same process of its agent is heard again after the host had vanished.
+    Returned,
+    /// Its agent undid a fault before its time without being asked.
+    UndoneAlone {
+        /// Which.
+        fault: FaultId,
+        /// Why, in the agent's words.
+        because: String,
+        /// Whether the agent saw it to be gone.
+        verified: bool,
     },
-    /// It is in the fleet, and was not when the hosts were chosen.
-    Joined,
+    /// It can be had, is meant by these targets, and was not there when their hosts were chosen.
+    Joined {
+        /// The targets, by name.
+        targets: Vec<String>,
+    },
 }
 
 /// What the run does about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Whether the run goes on.
     pub course: Course,
     /// What must still be seen before the host counts as cleaned up.
     pub owed: Owed,
-    /// Why, for the run's journal and the report.
+    /// What happened and what follows, for the run's journal and the report.
     pub note: String,
 }
 
 /// Whether a run goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Course {
     /// With the hosts that are left.
     GoOn,
@@ -53,108 +76,136 @@ pub enum Course {
     Abort,
 }
 
-/// What must still be seen of a host. Nobody ever injects again into a host that was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// What must still be seen of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owed {
-    /// Nothing.
+    /// Nothing new.
     Nothing,
-    /// Its lease runs out and its agent undoes alone; once it is back, its journal must say so. Until then its cleanup
-    /// is not verified.
-    JournalOnceItIsBack,
-    /// It can be asked now: its agent's journal, and a look at the host, must say that the fault is gone.
-    JournalNow,
+    /// Its lease runs out and its agent undoes alone; once it is back, it must say so. Until then its cleanup is not
+    /// verified.
+    WordOnceItIsBack,
+    /// It can be asked now whether the fault is gone.
+    WordNow,
 }
 
-/// The hosts of one run while faults are in place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The hosts of one run, from its first injection on.
+#[derive(Debug, Clone, PartialEq)]
 pub struct HostsInFault {
-    /// Each host of the run with the boot on which its fault was put in place.
-    boots: BTreeMap<String, String>,
+    /// Each host of the run with the life in which it was heard last.
+    lives: BTreeMap<String, HostLife>,
     /// Those that vanished or restarted, each counted once, back or not.
     lost: BTreeSet<String>,
+    /// Those of the lost that are out of reach.
+    away: BTreeSet<String>,
     tolerate: Tolerance,
 }
 
 impl HostsInFault {
-    /// These hosts, each with the id of its boot when the fault was put in place.
-    pub fn new(boots: BTreeMap<String, String>, tolerate: Tolerance) -> Self {
-        Self { boots, lost: BTreeSet::new(), tolerate }
+    /// These hosts, each with its life at the first injection.
+    pub fn new(lives: BTreeMap<String, HostLife>, tolerate: Tolerance) -> Self {
+        Self { lives, lost: BTreeSet::new(), away: BTreeSet::new(), tolerate }
     }
 
-    /// Hosts on which the fault can no longer be taken to be in place.
+    /// Hosts on which a fault can no longer be taken to be in place.
     pub fn lost(&self) -> &BTreeSet<String> {
         &self.lost
     }
 
-    /// Hosts on which the fault still is.
+    /// Hosts on which the faults still are.
     pub fn left(&self) -> impl Iterator<Item = &str> {
-        self.boots.keys().filter(|host| !self.lost.contains(*host)).map(String::as_str)
+        self.lives.keys().filter(|host| !self.lost.contains(*host)).map(String::as_str)
     }
 
-    /// Takes in what happened to one host.
-    pub fn decide(&mut self, host: &str, event: &HostEvent) -> Decision {
-        let Some(boot) = self.boots.get(host) else {
-            let note =
-                format!("{host} is not one of the run's hosts; nothing is ever injected into a host that joined later");
-            return Decision { course: Course::GoOn, owed: Owed::Nothing, note };
+    /// What happened to a host that is heard, in this life, or has not been for so many seconds: nothing, if the run
+    /// knows it already.
+    pub fn changed(&self, host: &str, now: &HostLife, silent: Option<u64>) -> Option<HostEvent> {
+        let known = self.lives.get(host)?;
+        let is_away = self.away.contains(host);
+        match silent {
+            Some(silent) if !is_away => Some(HostEvent::Vanished { silent }),
+            Some(_) => None,
+            None if now.boot != known.boot => Some(HostEvent::Rebooted { boot: now.boot.clone() }),
+            None if now.process != known.process => Some(HostEvent::AgentRestarted),
+            None => is_away.then_some(HostEvent::Returned),
+        }
+    }
+
+    /// Takes in what happened to one host, which now lives so.
+    pub fn decide(&mut self, host: &str, event: &HostEvent, now: &HostLife) -> Decision {
+        let nothing = |note: String| Decision { course: Course::GoOn, owed: Owed::Nothing, note };
+        let Some(life) = self.lives.get_mut(host) else {
+            let meant = match event {
+                HostEvent::Joined { targets } => format!(" and is meant by {}", in_quotes(targets)),
+                _ => String::new(),
+            };
+            return nothing(format!(
+                "{host} {event}{meant}: it is not of the approved plan, and nothing is injected there"
+            ));
         };
+        if !matches!(event, HostEvent::Vanished { .. }) {
+            life.clone_from(now);
+            self.away.remove(host);
+        }
         match event {
-            HostEvent::Joined => Decision {
-                course: Course::GoOn,
-                owed: Owed::Nothing,
-                note: format!("{host} is one of the run's hosts already"),
-            },
-            HostEvent::Vanished => {
-                self.lose(host, Owed::JournalOnceItIsBack, "vanished; its own lease undoes the fault on it")
+            HostEvent::Joined { .. } => nothing(format!("{host} is one of the run's hosts already")),
+            HostEvent::Vanished { silent } => {
+                self.away.insert(host.to_owned());
+                let what =
+                    format!("vanished: nothing was heard of it for {silent} s; its own lease undoes what is on it");
+                self.lose(host, Owed::WordOnceItIsBack, &what)
             }
-            HostEvent::Restarted { boot: now } | HostEvent::Rejoined { boot: now } if now != boot => self.lose(
+            HostEvent::Rebooted { .. } => self.lose(
                 host,
-                Owed::JournalNow,
-                "restarted; the fault went with its last boot or is recovered, which its journal must show",
+                Owed::WordNow,
+                "was booted anew: what was on it is gone with its last boot or undone at this one",
             ),
-            HostEvent::Restarted { .. } | HostEvent::Rejoined { .. } => {
-                if self.lost.contains(host) {
-                    self.lose(
-                        host,
-                        Owed::JournalNow,
-                        "is back; nothing is injected into it again, and its journal must show that the fault is gone",
-                    )
-                } else {
-                    Decision {
-                        course: Course::GoOn,
-                        owed: Owed::Nothing,
-                        note: format!("{host} is back, and kept its lease"),
-                    }
-                }
+            HostEvent::AgentRestarted => self.lose(
+                host,
+                Owed::WordNow,
+                "has a new agent process: the guard of the last one undid what was on it",
+            ),
+            HostEvent::Returned => self.lose(
+                host,
+                Owed::WordNow,
+                "is back; nothing is injected into it again, and it must say that the fault is gone",
+            ),
+            HostEvent::UndoneAlone { because, verified, .. } => {
+                let seen = if *verified { "" } else { ", and could NOT verify that it is gone" };
+                let what = format!("undid its fault by itself ({because}){seen}");
+                self.lose(host, Owed::WordNow, &what)
             }
         }
     }
 
     fn lose(&mut self, host: &str, owed: Owed, what: &str) -> Decision {
-        self.lost.insert(host.to_owned());
-        let lost = self.lost.len();
-        let most = usize::try_from(self.tolerate.vanished).unwrap_or(usize::MAX);
+        if !self.lost.insert(host.to_owned()) {
+            return Decision { course: Course::GoOn, owed, note: format!("{host} {what}") };
+        }
+        let (lost, most) = (self.lost.len(), self.tolerate.vanished.most(self.lives.len()));
         let nobody_left = self.left().next().is_none();
-        let (course, why) = if lost > most {
-            (Course::Abort, format!("{lost} lost, {} tolerated", self.tolerate.vanished))
-        } else if nobody_left {
-            (Course::Abort, "no host of the run is left".into())
-        } else {
-            (Course::GoOn, format!("{lost} lost, {} tolerated", self.tolerate.vanished))
+        let count = format!("{lost} of {} hosts lost, {most} tolerated", self.lives.len());
+        let (course, why) = match (lost > most, nobody_left) {
+            (true, _) => (Course::Abort, count),
+            (false, true) => (Course::Abort, "no host of the run is left".into()),
+            (false, false) => (Course::GoOn, count),
         };
         Decision { course, owed, note: format!("{host} {what} ({why})") }
     }
 }
 
+fn in_quotes(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 impl fmt::Display for HostEvent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Vanished => "vanished",
-            Self::Restarted { .. } => "restarted",
-            Self::Rejoined { .. } => "is back",
-            Self::Joined => "joined",
+            Self::Vanished { .. } => "vanished",
+            Self::Rebooted { .. } => "was booted anew",
+            Self::AgentRestarted => "has a new agent process",
+            Self::Returned => "is back",
+            Self::UndoneAlone { .. } => "undid a fault by itself",
+            Self::Joined { .. } => "joined",
         })
     }
 }
@@ -164,91 +215,119 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::experiment::document::HostCeiling;
+
+    fn life(boot: u32, process: u64) -> HostLife {
+        HostLife { boot: format!("boot-{boot}"), process }
+    }
 
     fn hosts(count: u32, vanished: u32) -> HostsInFault {
-        let boots = (1..=count).map(|number| (format!("db-{number}"), "boot-1".to_owned())).collect();
-        HostsInFault::new(boots, Tolerance { vanished })
+        tolerant(count, HostCeiling::Count(vanished))
     }
 
-    fn back(boot: &str) -> HostEvent {
-        HostEvent::Rejoined { boot: boot.into() }
+    fn tolerant(count: u32, vanished: HostCeiling) -> HostsInFault {
+        let lives = (1..=count).map(|number| (format!("db-{number}"), life(1, 1))).collect();
+        HostsInFault::new(lives, Tolerance { vanished })
     }
+
+    const GONE: HostEvent = HostEvent::Vanished { silent: 16 };
 
     #[test]
     fn a_host_that_vanishes_aborts_the_run_unless_that_is_tolerated() {
-        let decision = hosts(2, 0).decide("db-1", &HostEvent::Vanished);
-        assert_eq!((decision.course, decision.owed), (Course::Abort, Owed::JournalOnceItIsBack));
-        assert_eq!(decision.note, "db-1 vanished; its own lease undoes the fault on it (1 lost, 0 tolerated)");
-
+        let decision = hosts(2, 0).decide("db-1", &GONE, &life(1, 1));
+        assert_eq!((decision.course, decision.owed), (Course::Abort, Owed::WordOnceItIsBack));
+        assert_eq!(
+            decision.note,
+            "db-1 vanished: nothing was heard of it for 16 s; its own lease undoes what is on it (1 of 2 hosts lost, 0 tolerated)"
+        );
         let mut tolerant = hosts(3, 1);
-        assert_eq!(tolerant.decide("db-1", &HostEvent::Vanished).course, Course::GoOn);
-        assert_eq!(tolerant.decide("db-1", &HostEvent::Vanished).course, Course::GoOn, "counted once");
+        assert_eq!(tolerant.decide("db-1", &GONE, &life(1, 1)).course, Course::GoOn);
+        assert_eq!(tolerant.changed("db-1", &life(1, 1), Some(30)), None, "it is known to be away");
         assert_eq!(tolerant.left().collect::<Vec<_>>(), ["db-2", "db-3"]);
-        assert_eq!(tolerant.decide("db-2", &HostEvent::Vanished).course, Course::Abort);
+        assert_eq!(tolerant.decide("db-2", &GONE, &life(1, 1)).course, Course::Abort);
+    }
+
+    #[test]
+    fn a_share_is_of_the_hosts_chosen_and_rounded_down() {
+        let share = |text: &str| serde_json::from_value::<HostCeiling>(text.into()).unwrap();
+        for (of, vanished, course) in [(3, "33%", Course::Abort), (3, "34%", Course::GoOn), (10, "10%", Course::GoOn)] {
+            assert_eq!(
+                tolerant(of, share(vanished)).decide("db-1", &GONE, &life(1, 1)).course,
+                course,
+                "{vanished} of {of}"
+            );
+        }
     }
 
     #[test]
     fn a_run_without_any_host_left_is_over_whatever_is_tolerated() {
-        let decision = hosts(1, 5).decide("db-1", &HostEvent::Vanished);
+        let decision = hosts(1, 5).decide("db-1", &GONE, &life(1, 1));
         assert_eq!(decision.course, Course::Abort);
         assert!(decision.note.ends_with("(no host of the run is left)"), "{}", decision.note);
     }
 
     #[test]
-    fn a_host_that_comes_back_is_never_injected_into_and_its_journal_is_read() {
+    fn who_is_heard_again_is_known_by_boot_and_process() {
         let mut run = hosts(2, 1);
-        run.decide("db-1", &HostEvent::Vanished);
-        let decision = run.decide("db-1", &back("boot-1"));
-        assert_eq!((decision.course, decision.owed), (Course::GoOn, Owed::JournalNow));
+        assert_eq!(run.changed("db-1", &life(1, 1), None), None);
+        assert_eq!(run.changed("db-1", &life(1, 2), None), Some(HostEvent::AgentRestarted));
+        assert_eq!(run.changed("db-1", &life(2, 1), None), Some(HostEvent::Rebooted { boot: "boot-2".into() }));
+        run.decide("db-1", &GONE, &life(1, 1));
+        assert_eq!(run.changed("db-1", &life(1, 1), None), Some(HostEvent::Returned));
+        let decision = run.decide("db-1", &HostEvent::Returned, &life(1, 1));
+        assert_eq!((decision.course, decision.owed), (Course::GoOn, Owed::WordNow));
+        assert_eq!(run.changed("db-1", &life(1, 1), None), None);
+        let again = run.decide("db-1", &HostEvent::AgentRestarted, &life(1, 7));
+        assert_eq!((again.course, again.owed), (Course::GoOn, Owed::WordNow), "counted once");
         assert!(run.lost().contains("db-1"));
-        let decision = run.decide("db-1", &back("boot-2"));
-        assert_eq!((decision.course, decision.owed), (Course::GoOn, Owed::JournalNow), "a restart nobody saw");
+        assert_eq!(run.changed("db-1", &life(1, 7), None), None);
     }
 
     #[test]
-    fn a_restart_loses_the_fault_and_a_short_break_does_not() {
-        let mut run = hosts(2, 0);
-        assert_eq!(run.decide("db-1", &back("boot-1")).course, Course::GoOn);
-        assert!(run.lost().is_empty());
-        let decision = run.decide("db-1", &HostEvent::Restarted { boot: "boot-2".into() });
-        assert_eq!((decision.course, decision.owed), (Course::Abort, Owed::JournalNow));
+    fn a_restart_loses_the_fault_and_so_does_a_lease_that_ran_out_there() {
+        for event in [
+            HostEvent::Rebooted { boot: "boot-2".into() },
+            HostEvent::AgentRestarted,
+            HostEvent::UndoneAlone { fault: FaultId::from_number(1), because: "lease".into(), verified: true },
+        ] {
+            let mut run = hosts(2, 0);
+            let decision = run.decide("db-1", &event, &life(2, 2));
+            assert_eq!((decision.course, decision.owed), (Course::Abort, Owed::WordNow), "{event:?}");
+        }
     }
 
     #[test]
-    fn who_joins_is_left_in_peace() {
+    fn who_joins_is_told_of_and_left_in_peace() {
         let mut run = hosts(2, 0);
-        let decision = run.decide("db-9", &HostEvent::Joined);
+        let decision = run.decide("db-9", &HostEvent::Joined { targets: vec!["db".into()] }, &life(1, 1));
         assert_eq!((decision.course, decision.owed), (Course::GoOn, Owed::Nothing));
-        assert_eq!(run.decide("db-9", &HostEvent::Vanished).course, Course::GoOn);
+        assert_eq!(
+            decision.note,
+            "db-9 joined and is meant by `db`: it is not of the approved plan, and nothing is injected there"
+        );
         assert_eq!(run, hosts(2, 0));
     }
 
-    fn events() -> impl Strategy<Value = Vec<(u32, HostEvent)>> {
-        let boot = (1u32..3).prop_map(|boot| format!("boot-{boot}"));
-        let event = prop_oneof![
-            Just(HostEvent::Vanished),
-            Just(HostEvent::Joined),
-            boot.clone().prop_map(|boot| HostEvent::Restarted { boot }),
-            boot.prop_map(|boot| HostEvent::Rejoined { boot }),
-        ];
-        proptest::collection::vec((1u32..6, event), 0..20)
+    fn events() -> impl Strategy<Value = Vec<(u32, u32, u64, bool)>> {
+        proptest::collection::vec((1u32..6, 1u32..3, 1u64..3, any::<bool>()), 0..30)
     }
 
     proptest! {
         #[test]
         fn the_lost_only_grow_and_beyond_what_is_tolerated_the_run_is_over(events in events(), vanished in 0u32..5) {
             let mut run = hosts(4, vanished);
-            for (number, event) in events {
+            for (number, boot, process, silent) in events {
+                let (host, now) = (format!("db-{number}"), life(boot, process));
                 let before = run.lost().clone();
-                let decision = run.decide(&format!("db-{number}"), &event);
-                prop_assert!(run.lost().is_superset(&before));
+                let Some(event) = run.changed(&host, &now, silent.then_some(16)) else { continue };
+                let decision = run.decide(&host, &event, &now);
+                prop_assert_eq!(run.changed(&host, &now, silent.then_some(17)), None, "what is known is no news");
+                prop_assert!(run.lost().is_superset(&before) && run.lost().contains(&host));
                 prop_assert_eq!(run.lost().len() + run.left().count(), 4);
                 let over = run.lost().len() > vanished as usize || run.left().count() == 0;
-                if run.lost().len() > before.len() {
-                    prop_assert_eq!(decision.course == Course::Abort, over);
-                    prop_assert!(decision.owed != Owed::Nothing);
-                }
-                prop_assert!(over || decision.course == Course::GoOn);
+                prop_assert!(decision.owed != Owed::Nothing);
+                let first = run.lost().len() > before.len();
+                prop_assert_eq!(decision.course == Course::Abort, first && over);
             }
         }
     }

@@ -23,7 +23,7 @@ pub(super) use choose::{ledger, unavailable, used_targets};
 pub use error::HostChoiceError;
 pub use facts::{DISCOVERED, HostFacts, HostHealth, LabelsError, PROTECTED, host_labels};
 pub use left_out::{LeftOut, LeftOutReason};
-pub use mid_fault::{Course, Decision, HostEvent, HostsInFault, Owed};
+pub use mid_fault::{Course, Decision, HostEvent, HostLife, HostsInFault, Owed};
 
 #[cfg(test)]
 mod tests;

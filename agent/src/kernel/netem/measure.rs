@@ -52,9 +52,9 @@ impl Hold for Measuring {
             Ok(seen) => (seen.held.clone(), seen.sent),
             Err(_) => (Vec::new(), 0),
         };
-        namespace::within(&self.step.namespace, || evidence(&self.step, seen))
-            .and_then(|result| result)
-            .unwrap_or_else(|error| Evidence { bite: Bite::No(error.to_string()), measurements: Vec::new() })
+        namespace::within(&self.step.namespace, || evidence(&self.step, seen)).and_then(|result| result).unwrap_or_else(
+            |error| Evidence { bite: Bite::No(error.to_string()), measurements: Vec::new(), changes: Vec::new() },
+        )
     }
 }
 
@@ -169,7 +169,7 @@ pub(crate) fn evidence(step: &Netem, seen: impl FnOnce() -> (Vec<Duration>, u64)
     } else {
         Bite::Yes
     };
-    Ok(Evidence { bite, measurements })
+    Ok(Evidence { bite, measurements, changes: Vec::new() })
 }
 
 /// Whether a netem is there as it was made, for one of which somebody else tells what passes it.
@@ -178,15 +178,15 @@ pub(crate) fn in_place(step: &Netem) -> Result<Evidence, KernelError> {
     Ok(match tree.netem(step.handle()) {
         None => not_there(step),
         Some((_, parameters)) if *parameters != step.wanted() => {
-            Evidence { bite: changed(step, parameters), measurements: Vec::new() }
+            Evidence { bite: changed(step, parameters), measurements: Vec::new(), changes: Vec::new() }
         }
-        Some(_) => Evidence { bite: Bite::Yes, measurements: Vec::new() },
+        Some(_) => Evidence { bite: Bite::Yes, measurements: Vec::new(), changes: Vec::new() },
     })
 }
 
 fn not_there(step: &Netem) -> Evidence {
     let bite = Bite::No(format!("netem {:x}: is not on {} any more", step.handle, step.interface));
-    Evidence { bite, measurements: Vec::new() }
+    Evidence { bite, measurements: Vec::new(), changes: Vec::new() }
 }
 
 fn changed(step: &Netem, parameters: &Parameters) -> Bite {

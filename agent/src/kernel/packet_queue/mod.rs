@@ -103,6 +103,7 @@ impl Hold for Queue {
                 return Evidence {
                     bite: Bite::No(format!("the rules cannot be read: {error}")),
                     measurements: Vec::new(),
+                    changes: Vec::new(),
                 };
             }
         };
@@ -113,7 +114,7 @@ impl Hold for Queue {
             (None, 0, _) => Bite::NotYet("the first packets are still being held".into()),
             _ => Bite::Yes,
         };
-        Evidence { bite, measurements: self.measurements(matched, &statistics) }
+        Evidence { bite, measurements: self.measurements(matched, &statistics), changes: Vec::new() }
     }
 }
 
