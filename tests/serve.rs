@@ -6,10 +6,11 @@
 mod common;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use common::fleet::{Fleet, is_paused, receiver, service, told, victim};
+use common::machine::Place;
 use rustix::process::Signal;
 
 #[test]
@@ -127,17 +128,61 @@ fn nobody_speaks_to_a_controller_without_a_token_and_no_token_enrols_twice() {
     let stranger = fleet.client(&["agents", "list"]).env("FAULTLINE_TOKEN", "fla1.nobody.nothing").output().unwrap();
     assert_eq!(stranger.status.code(), Some(3), "{}", told(&stranger));
     let token = fleet.ask(&["agents", "token"])["token"].as_str().unwrap().to_owned();
-    let enrol = |name: &str| {
-        Command::new(&fleet.agent)
-            .args(["enrol", "--controller", &fleet.url(), "--token", &token, "--name", name, "--state"])
-            .arg(fleet.path(name))
-            .output()
-            .unwrap()
-    };
-    assert!(enrol("web-1").status.success());
-    let replay = enrol("web-2");
+    assert!(enrol(&fleet, &token, "web-1").status.success());
+    let replay = enrol(&fleet, &token, "web-2");
     assert!(!replay.status.success());
     assert!(told(&replay).contains("not accepted"), "{}", told(&replay));
+}
+
+fn enrol(fleet: &Fleet, token: &str, name: &str) -> Output {
+    enrol_in(fleet, token, name, name)
+}
+
+fn enrol_in(fleet: &Fleet, token: &str, name: &str, folder: &str) -> Output {
+    Command::new(&fleet.agent)
+        .args(["enrol", "--controller", &fleet.url(), "--token", token, "--name", name, "--state"])
+        .arg(fleet.path(folder))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_host_cannot_say_itself_into_a_scope_or_out_of_it() {
+    let Some(fleet) = Fleet::new() else { return };
+    let token = |label: &str| fleet.ask(&["agents", "token", "--label", label])["token"].as_str().unwrap().to_owned();
+    let payments = token("team=payments");
+    assert!(enrol(&fleet, &payments, "pay-1").status.success());
+    assert!(enrol(&fleet, &token("team=search"), "search-1").status.success());
+    // Both say that they are of the other team.
+    let _pay = fleet.start_agent("pay-1", Place::Here, "role=db,team=search", &[]);
+    let _search = fleet.start_agent("search-1", Place::Here, "role=web,team=payments", &[]);
+    fleet.wait_for("both hosts", || fleet.connected().len() == 2);
+    let shown = fleet.client(&["agents", "list"]).output().unwrap();
+    assert!(told(&shown).replace('\n', " ").contains("CLAIMS"), "{}", told(&shown));
+    let details = fleet.ask(&["agents", "show", "pay-1"]);
+    assert_eq!(
+        (&details["labels"]["team"], &details["bound"]["team"], &details["contradicted"]["team"]),
+        (&"payments".into(), &"payments".into(), &"search".into()),
+        "{details}"
+    );
+    let made = fleet.ask(&["token", "create", "anna", "--role", "operator", "--scope", "team=payments"]);
+    let anna = |arguments: &[&str]| {
+        fleet.client(arguments).env("FAULTLINE_TOKEN", made["token"].as_str().unwrap()).output().unwrap()
+    };
+    let list: serde_json::Value = serde_json::from_slice(&anna(&["agents", "list", "--json"]).stdout).unwrap();
+    let names: Vec<&str> =
+        list["agents"].as_array().unwrap().iter().map(|agent| agent["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["pay-1"]);
+    let foreign = anna(&["agents", "show", "search-1"]);
+    assert_eq!(foreign.status.code(), Some(3), "{}", told(&foreign));
+    // A token enrols once, under a name that nobody has.
+    let fresh = token("team=search");
+    let taken = enrol(&fleet, &fresh, "pay-1-again");
+    assert!(taken.status.success(), "{}", told(&taken));
+    let other = token("team=search");
+    let squatter = enrol_in(&fleet, &other, "pay-1", "squatter");
+    assert!(!squatter.status.success() && told(&squatter).contains("revoke"), "{}", told(&squatter));
+    assert!(enrol(&fleet, &other, "search-2").status.success(), "a refusal costs no token");
 }
 
 #[test]

@@ -80,6 +80,9 @@ pub enum IssueError {
     /// The key is of another kind.
     #[error("the key of the signing request is not ECDSA on P-256")]
     Key,
+    /// Its labels are too many, or of letters that no label has.
+    #[error("these labels cannot be bound to a certificate")]
+    Labels,
     /// It is longer than it may be.
     #[error("a certificate cannot be valid for {0:?}")]
     Life(std::time::Duration),

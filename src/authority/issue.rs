@@ -1,6 +1,7 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use faultline_agent::credentials::certificates;
+use faultline_agent::credentials::{certificates, label_uri};
 use jiff::Timestamp;
 use rcgen::{
     CertificateSigningRequestParams, DnType, Error, ExtendedKeyUsagePurpose, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
@@ -29,14 +30,17 @@ pub struct IssuedCertificate {
 }
 
 impl Authority {
-    /// Signs a certificate for an agent. The name is the controller's to decide; of the request only the key is taken.
+    /// Signs a certificate for an agent. The name and the labels are the controller's to decide; of the request only the
+    /// key is taken.
     ///
     /// # Errors
-    /// If the request is too long, malformed, not signed by its own key, or the key is not ECDSA on P-256.
+    /// If the request is too long, malformed, not signed by its own key, or the key is not ECDSA on P-256, or the labels
+    /// cannot be bound (see [`faultline_agent::credentials::is_plain_label`]).
     pub fn issue_agent(
         &self,
         signing_request: &str,
         name: &AgentName,
+        labels: &BTreeMap<String, String>,
         life: Duration,
         now: Timestamp,
     ) -> Result<IssuedCertificate, IssueError> {
@@ -61,12 +65,14 @@ impl Authority {
         wanted.distinguished_name.push(DnType::CommonName, name.as_str());
         wanted.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         wanted.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let uri = name.uri().try_into().map_err(AuthorityError::from)?;
-        wanted.subject_alt_names = vec![SanType::URI(uri)];
+        let uris = std::iter::once(name.uri()).chain(labels.iter().map(|(name, value)| label_uri(name, value)));
+        let uris = uris.map(|uri| Ok(SanType::URI(uri.try_into().map_err(AuthorityError::from)?)));
+        wanted.subject_alt_names = uris.collect::<Result<_, IssueError>>()?;
         let issuer = authorities.issuer()?;
         let pem = wanted.signed_by(key, &issuer).map_err(AuthorityError::from)?.pem();
         let read = certificates(&pem).and_then(|read| PeerIdentity::of(read.first()?).ok());
-        let identity = read.ok_or_else(|| AuthorityError::Tls("a certificate just signed cannot be read".into()))?;
+        // Read as the port for agents will read it: what cannot be bound is refused here, not there.
+        let identity = read.filter(|read| read.labels == *labels).ok_or(IssueError::Labels)?;
         let certificate_chain = pem + authorities.signing_pem();
         Ok(IssuedCertificate { identity, certificate_chain, trust_bundle: authorities.bundle() })
     }

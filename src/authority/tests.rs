@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
@@ -25,7 +26,7 @@ fn name() -> AgentName {
 }
 
 fn issue(authority: &Authority, request: &str) -> Result<IssuedCertificate, IssueError> {
-    authority.issue_agent(request, &name(), AGENT_LIFE, Timestamp::now())
+    authority.issue_agent(request, &name(), &BTreeMap::new(), AGENT_LIFE, Timestamp::now())
 }
 
 #[test]
@@ -124,14 +125,32 @@ fn certificates_are_short_lived_backdated_and_of_random_serials() {
     let (_scratch, _, authority) = made();
     let request = KeyRequest::new().unwrap().signing_request().unwrap();
     let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-    let issued = authority.issue_agent(&request, &name(), AGENT_LIFE, now).unwrap();
+    let issued = authority.issue_agent(&request, &name(), &BTreeMap::new(), AGENT_LIFE, now).unwrap();
     assert_eq!(issued.identity.not_before, "2026-11-21T11:55:00Z".parse().unwrap());
     assert_eq!(issued.identity.not_after, "2026-11-22T12:00:00Z".parse().unwrap());
     let serials: std::collections::HashSet<_> =
         (0..64).map(|_| issue(&authority, &request).unwrap().identity.serial).collect();
     assert_eq!(serials.len(), 64);
-    let life = authority.issue_agent(&request, &name(), Duration::ZERO, now);
+    let life = authority.issue_agent(&request, &name(), &BTreeMap::new(), Duration::ZERO, now);
     assert!(matches!(life, Err(IssueError::Life(_))));
+}
+
+#[test]
+fn labels_are_bound_and_only_those_that_can_be_read_again() {
+    let (_scratch, _, authority) = made();
+    let request = KeyRequest::new().unwrap().signing_request().unwrap();
+    let bind = |pairs: &[(&str, &str)]| {
+        let labels = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        authority.issue_agent(&request, &name(), &labels, AGENT_LIFE, Timestamp::now())
+    };
+    let issued = bind(&[("team", "payments"), ("example.org/zone", "")]).unwrap();
+    let read = PeerIdentity::of(&certificates(&issued.certificate_chain).unwrap()[0]).unwrap();
+    assert_eq!(read, issued.identity);
+    assert_eq!((read.labels["team"].as_str(), read.labels["example.org/zone"].as_str()), ("payments", ""));
+    assert_eq!(read.name, name(), "no label is taken for a name");
+    for wrong in [("team", "a=b"), ("a=b", "c"), ("team", "x y"), ("team", "ü"), ("", "x")] {
+        assert!(matches!(bind(&[wrong]), Err(IssueError::Labels | IssueError::Authority(_))), "{wrong:?}");
+    }
 }
 
 #[test]

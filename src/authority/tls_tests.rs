@@ -53,7 +53,7 @@ impl Place {
         let request = KeyRequest::new().unwrap();
         let (name, now) = (name.parse::<AgentName>().unwrap(), Timestamp::now());
         let text = request.signing_request().unwrap();
-        let issued = self.authority.issue_agent(&text, &name, AGENT_LIFE, now).unwrap();
+        let issued = self.authority.issue_agent(&text, &name, &Default::default(), AGENT_LIFE, now).unwrap();
         let controller = Controller { address: "localhost:1".into(), server_name: "localhost".into() };
         request.accept(&issued.certificate_chain, &issued.trust_bundle, controller, now).unwrap()
     }
@@ -95,7 +95,9 @@ impl Place {
 fn key_and_chain(authority: &Authority, name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let request = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
-    let issued = authority.issue_agent(&request, &name.parse().unwrap(), AGENT_LIFE, Timestamp::now()).unwrap();
+    let issued = authority
+        .issue_agent(&request, &name.parse().unwrap(), &Default::default(), AGENT_LIFE, Timestamp::now())
+        .unwrap();
     (key.serialize_pem(), issued.certificate_chain)
 }
 

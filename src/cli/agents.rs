@@ -50,7 +50,8 @@ pub enum AgentsCommand {
     },
     /// Make a token by which hosts join the fleet; it is shown this once
     Token {
-        /// A label that every host enrolled by it gets; may be given several times
+        /// A label that is bound to every host enrolled by it: the host cannot change it, and scopes of tokens decide by
+        /// bound labels alone; may be given several times
         #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
         labels: Vec<(String, String)>,
         /// How long it is good, 30 days at most
@@ -136,7 +137,7 @@ fn human(agents: &[AgentView]) -> String {
             agent.active.len().to_string(),
             agent.stuck.len().to_string(),
             agent.last_seen.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-            labels(&agent.labels, false),
+            [labels(&agent.labels, false), contradictions(agent)].join(" ").trim_end().to_owned(),
         ]);
     }
     table::wrapped(&mut lines)
@@ -146,6 +147,15 @@ fn human(agents: &[AgentView]) -> String {
 fn labels(labels: &BTreeMap<String, String>, all: bool) -> String {
     let shown = labels.iter().filter(|(name, _)| all || !name.starts_with("faultline.dev/"));
     shown.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// What the host says of itself against what is bound to it.
+fn contradictions(agent: &AgentView) -> String {
+    let told = agent.contradicted.iter().map(|(name, value)| {
+        let bound = agent.bound.get(name).map_or("", String::as_str);
+        format!("(CLAIMS {name}={value}, bound is {bound})")
+    });
+    told.collect::<Vec<_>>().join(" ")
 }
 
 fn one(details: &AgentDetails) -> String {
@@ -160,6 +170,10 @@ fn one(details: &AgentDetails) -> String {
     };
     text += &format!("  {place}, last seen {last_seen}\n  {health}, faultline-agent {version}\n");
     text += &format!("  labels: {}\n", labels(&details.agent.labels, true));
+    text += &format!("  of these are bound: {}\n", labels(&details.agent.bound, true));
+    if !details.agent.contradicted.is_empty() {
+        text += &format!("  {}: what is bound counts\n", contradictions(&details.agent));
+    }
     for fault in active {
         text += &format!(
             "  fault {} {}: {}, gone in {} ms\n",

@@ -26,8 +26,15 @@ pub struct AgentView {
     pub controllers: Vec<String>,
     /// How it is, in a word: `healthy`, `degraded` (an undo is stuck), `halted`, `guard-lost`, `unknown`.
     pub health: String,
-    /// Labels that its owner gave, and those that the agent found out (below `faultline.dev/`).
+    /// All its labels: those bound to it, those that its owner gave, and those that the agent found out (below
+    /// `faultline.dev/`). By these it is chosen.
     pub labels: BTreeMap<String, String>,
+    /// Those that the token bound by which it was enrolled. By these alone it is decided whose scope it is in.
+    #[serde(default)]
+    pub bound: BTreeMap<String, String>,
+    /// What its owner gave against those; it does not count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contradicted: BTreeMap<String, String>,
     /// The agent program's version.
     pub version: String,
     /// From where it dialled, if it is connected here.
@@ -153,6 +160,8 @@ impl AgentView {
             controllers: if view.connected { vec![controller.to_owned()] } else { Vec::new() },
             health: health.into(),
             labels: view.labels,
+            bound: view.bound,
+            contradicted: view.contradicted,
             version: view.program,
             address: view.connected.then_some(view.address),
             last_seen: view.last_heard,
@@ -172,6 +181,8 @@ impl AgentView {
             controllers: agent.connected.into_iter().map(|connected| connected.controller).collect(),
             health: agent.health.to_string(),
             labels: agent.labels,
+            bound: agent.bound,
+            contradicted: BTreeMap::new(),
             version: agent.version,
             address: None,
             last_seen: agent.last_seen,
@@ -190,7 +201,7 @@ impl Controller {
     pub async fn agents(&self, who: &Principal) -> Result<AgentsList, ControllerError> {
         self.admit(who, Action::See).await?;
         let mut agents: Vec<AgentView> = self.all_agents().await?.into_values().collect();
-        agents.retain(|agent| self.may_see(who, &Object::new("agent").host(&agent.name, Some(agent.labels.clone()))));
+        agents.retain(|agent| self.may_see(who, &Object::new("agent").host(&agent.name, Some(agent.bound.clone()))));
         Ok(AgentsList { agents })
     }
 
@@ -217,7 +228,7 @@ impl Controller {
     /// If `who` may not, there is no such agent, or by the store.
     pub async fn agent(&self, who: &Principal, name: &str) -> Result<AgentDetails, ControllerError> {
         let agent = self.all_agents().await?.remove(name);
-        let labels = agent.as_ref().map(|agent| agent.labels.clone());
+        let labels = agent.as_ref().map(|agent| agent.bound.clone());
         self.authorise(who, Action::See, &Object::new(format!("agent/{name}")).host(name, labels)).await?;
         let certificates = self.certificates_of(name).await?;
         match agent {
@@ -240,18 +251,12 @@ impl Controller {
     /// # Errors
     /// If `who` may not, it never had a certificate, or by the store.
     pub async fn revoke_agent(&self, who: &Principal, name: &str, reason: &str) -> Result<Revoked, ControllerError> {
-        let labels = self.all_agents().await?.remove(name).map(|agent| agent.labels);
+        let labels = self.all_agents().await?.remove(name).map(|agent| agent.bound);
         let object = Object::new(format!("agent/{name}")).host(name, labels);
         let command = Command::new(Action::RevokeHost, object).with("reason", reason);
         self.command(who, command, async {
-            let certificates = self.certificates_of(name).await?;
-            if certificates.is_empty() {
-                return Err(Refusal::Unknown { kind: "agent with a certificate", name: name.to_owned() }.into());
-            }
-            let now = self.now().await?;
             let mut serials = Vec::new();
-            for certificate in certificates.into_iter().filter(|certificate| certificate.not_after > now) {
-                self.store.revoke_certificate(&certificate.serial, reason, now).await?;
+            for certificate in self.store.revoke_agent(name, reason, self.now().await?).await? {
                 if let Ok(serial) = certificate.serial.parse() {
                     self.revocations.revoke(serial);
                 }

@@ -16,7 +16,8 @@ pub(super) struct Object {
     name: String,
     /// The labels of the experiment or the schedule that it is, or is about.
     experiment: Option<Labels>,
-    /// Every host that it touches, with its labels if they are known.
+    /// Every host that it touches, with the labels that are bound to it, if they are known. What a host says of itself
+    /// decides nothing here: it could put itself into a scope, or out of one.
     hosts: Vec<(String, Option<Labels>)>,
     requested_by: Option<String>,
     /// The role and the scope of the token that it is.

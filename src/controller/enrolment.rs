@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use faultline_agent::credentials::EnrolmentToken as TokenText;
+use faultline_agent::credentials::{EnrolmentToken as TokenText, MOST_BOUND, is_plain_label};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ const MOST_USES: u32 = 10_000;
 pub struct EnrolmentTokenView {
     /// Its id.
     pub id: String,
-    /// Labels that every host enrolled by it gets.
+    /// Labels that are bound to every host enrolled by it: the host cannot change them.
     pub labels: BTreeMap<String, String>,
     /// Who made it.
     pub created_by: String,
@@ -96,6 +96,12 @@ impl Controller {
         }
         crate::targets::hosts::host_labels(&labels, &BTreeMap::new())
             .map_err(|error| ControllerError::request(error.to_string(), error.hint()))?;
+        if labels.len() > MOST_BOUND || !labels.iter().all(|(name, value)| is_plain_label(name, value)) {
+            return Err(ControllerError::request(
+                format!("a token binds at most {MOST_BOUND} labels, of letters, digits, `-`, `_`, `.` and `/`"),
+                "they are written into the certificate of every host that it enrols",
+            ));
+        }
         let broken = |error: &dyn std::fmt::Display| ControllerError::Broken(error.to_string());
         let authority = self.authority.fingerprint().map_err(|error| broken(&error))?;
         let token = TokenText::random(authority).map_err(|error| broken(&error))?;

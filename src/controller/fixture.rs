@@ -102,13 +102,24 @@ impl Fixture {
         Self { controller: Arc::new(Controller::new(parts)), running, asked: Arc::default(), _scratch: scratch }
     }
 
-    /// A host is connected that answers whatever it is asked.
+    /// A host is connected that answers whatever it is asked; its labels are bound to it.
     pub(crate) async fn host(&self, name: &str, labels: &[(&str, &str)]) {
         self.host_that(name, labels, None).await;
     }
 
     /// The same, whose policy refuses every fault.
     pub(crate) async fn host_that(&self, name: &str, labels: &[(&str, &str)], refuses: Option<&'static str>) {
+        self.host_claiming(name, labels, labels, refuses).await;
+    }
+
+    /// The same, to which some labels are bound, and which claims these of itself.
+    pub(crate) async fn host_claiming(
+        &self,
+        name: &str,
+        bound: &[(&str, &str)],
+        claimed: &[(&str, &str)],
+        refuses: Option<&'static str>,
+    ) {
         let serial = format!("{:032x}", name.bytes().fold(7_u128, |sum, byte| sum * 31 + u128::from(byte)));
         let certificate = NewCertificate {
             serial: serial.clone(),
@@ -121,14 +132,14 @@ impl Fixture {
             protocol: PROTOCOL,
             program: "0.1.0".into(),
             name: name.into(),
-            labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            labels: claimed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             boot_id: "boot".into(),
             process_began_ns: 5,
             clock_ns: 10,
             status: serde_json::to_string(&NodeStatus::default()).unwrap(),
             ..Hello::default()
         };
-        let peer = Peer { name: name.into(), serial, valid_until: Timestamp::MAX };
+        let peer = Peer { name: name.into(), serial, valid_until: Timestamp::MAX, labels: labels(bound) };
         let mut greeted = self.controller.registry.greet(&peer, "10.0.0.1:5", hello).unwrap();
         let (asked, name) = (Arc::clone(&self.asked), name.to_owned());
         tokio::spawn(async move {

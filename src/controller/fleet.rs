@@ -55,7 +55,7 @@ impl Controller {
             AgentHealth::Degraded => HostHealth::Unhealthy("it is halted, or faults could not be undone there".into()),
             AgentHealth::Healthy | AgentHealth::Unknown => HostHealth::Healthy,
         };
-        HostFacts { name: agent.name, labels: agent.labels, connected, health }
+        HostFacts { name: agent.name, labels: agent.labels, bound: agent.bound, connected, health }
     }
 
     /// A controller to which a host is connected that is not connected here, as people reach that controller.
@@ -85,12 +85,12 @@ impl Controller {
         Ok(held)
     }
 
-    /// A run as what something is done to: its experiment, every host with its labels as they are known now, and who
+    /// A run as what something is done to: its experiment, every host with the labels that are bound to it, and who
     /// asked for it.
     pub(super) async fn object_of_run(&self, id: &str) -> Result<Object, ControllerError> {
         let (run, texts) = (self.store.run(id).await?, self.store.run_document(id).await?);
         let mut known: BTreeMap<String, Labels> =
-            self.fleet_facts().await?.into_iter().map(|facts| (facts.name, facts.labels)).collect();
+            self.fleet_facts().await?.into_iter().map(|facts| (facts.name, facts.bound)).collect();
         let object = Object::new(format!("run/{id}")).experiment(run.labels).requested_by(run.requested_by);
         Ok(texts.hosts.into_iter().fold(object, |object, host| {
             let labels = known.remove(&host);
@@ -108,5 +108,5 @@ fn facts_of(view: HostView) -> HostFacts {
         }
         None => HostHealth::Healthy,
     };
-    HostFacts { name: view.name, labels: view.labels, connected: view.connected, health }
+    HostFacts { name: view.name, labels: view.labels, bound: view.bound, connected: view.connected, health }
 }

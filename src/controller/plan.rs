@@ -69,7 +69,7 @@ pub struct PlanAnswer {
 pub(super) struct Planned {
     pub(super) loaded: Loaded<Experiment>,
     pub(super) plan: FleetPlan,
-    /// The labels of each of its hosts.
+    /// The labels that are bound to each of its hosts.
     labels: BTreeMap<String, Labels>,
 }
 
@@ -104,7 +104,7 @@ impl Controller {
         let plan = fleet_plan::plan(&loaded.document, &question)?;
         let chosen = plan.hosts();
         let labels = fleet.into_iter().filter(|facts| chosen.contains(facts.name.as_str()));
-        let labels = labels.map(|facts| (facts.name, facts.labels)).collect();
+        let labels = labels.map(|facts| (facts.name, facts.bound)).collect();
         Ok(Planned { loaded, plan, labels })
     }
 

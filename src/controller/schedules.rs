@@ -210,7 +210,8 @@ impl Scheduled {
     }
 
     /// What it does in the time to come, as what somebody wants to do: each of its targets stands for the hosts that have
-    /// the labels for which it asks.
+    /// the labels for which it asks. What these hosts really are is asked whenever it fires: see
+    /// [`Controller::new_run`].
     fn object(&self) -> Object {
         let object = Object::new(format!("schedule/{}", self.schedule.metadata.name));
         let object = object.experiment(self.schedule.metadata.labels.clone());
@@ -275,7 +276,7 @@ impl Controller {
         let command = Command::new(Action::Schedule, scheduled.object()).with("sha256", hash);
         self.command(who, command, async {
             let now = self.now().await?;
-            let by = who.name.clone();
+            let (by, scope) = (who.name.clone(), who.scope.to_string());
             let version = match version {
                 Some(version) => version,
                 None => match self.store.definition(KIND, &name).await {
@@ -285,8 +286,8 @@ impl Controller {
                 },
             };
             let definition = match version {
-                0 => self.store.create_definition(KIND, &name, text, &by, now).await?,
-                version => self.store.change_definition(KIND, &name, version, text, &by, now).await?,
+                0 => self.store.create_definition(KIND, &name, text, &by, &scope, now).await?,
+                version => self.store.change_definition(KIND, &name, version, text, &by, &scope, now).await?,
             };
             Ok(view(definition, now).0)
         })

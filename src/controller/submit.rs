@@ -6,7 +6,7 @@ use super::command::{Command, Object};
 use super::plan::Planned;
 use super::runs::RunView;
 use super::{Controller, ControllerError};
-use crate::access::{Action, Principal};
+use crate::access::{Action, Principal, Role, Scope};
 use crate::run::new_run_id;
 use crate::store::runs::{NewRun, Origin};
 
@@ -63,17 +63,23 @@ impl Controller {
     }
 
     /// The run that would be submitted, planned and asked for at its hosts: for whoever makes runs in a transaction of
-    /// his own, as a schedule does ([`crate::store::Store::claim_slot`]).
+    /// his own, as a schedule does ([`crate::store::Store::claim_slot`]), on behalf of somebody whose scope it was when he
+    /// gave the order.
     ///
     /// # Errors
-    /// As [`submit`](Self::submit), but for what the store decides.
+    /// As [`submit`](Self::submit), but for what the store decides; also if a host is outside of the scope, by the labels
+    /// that are bound to it.
     pub async fn new_run(
         &self,
+        scope: &Scope,
         requested_by: &str,
         submission: Submission,
         origin: Origin,
     ) -> Result<NewRun, ControllerError> {
-        Ok(self.prepare_run(requested_by, submission, origin).await?.0)
+        let (run, object) = self.prepare_run(requested_by, submission, origin).await?;
+        let principal = Principal { name: requested_by.to_owned(), role: Role::Operator, scope: scope.clone() };
+        self.authorise(&principal, Action::Run, &object).await?;
+        Ok(run)
     }
 
     async fn prepare_run(

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::fixture::{DOCUMENT, Fixture, SCHEDULE, labels, somebody};
 use super::runs::{RunStanding, RunsWanted};
 use super::submit::Submission;
 use super::{ControllerError, Settings};
 use crate::access::{Principal, Role, Scope};
 use crate::experiment::machine::Stop;
-use crate::store::runs::RunState;
+use crate::store::runs::{Origin, RunState};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -163,6 +165,49 @@ async fn a_host_whose_policy_refuses_stops_the_submission() {
     assert_eq!(plan.hosts[0].refused.as_deref(), Some("no latency on this host"));
     let error = fixture.controller.submit(&ann, submission()).await.unwrap_err();
     assert_eq!(error.to_string(), "db-1 cannot do `network-latency`: no latency on this host");
+}
+
+#[tokio::test]
+async fn no_host_puts_itself_into_a_scope_or_out_of_one() {
+    let fixture = Fixture::new().await;
+    // Both are chosen by what they say of themselves, since selectors go by all labels.
+    fixture.host_claiming("db-1", &[], &[("role", "db"), ("team", "payments")], None).await;
+    fixture.host_claiming("db-2", &[("team", "payments")], &[("role", "db"), ("team", "search")], None).await;
+    let controller = &fixture.controller;
+    let of = |team: &str, role| Principal { name: "x".into(), role, scope: format!("team={team}").parse().unwrap() };
+    let seen = async |team| -> Vec<String> {
+        let seen = controller.agents(&of(team, Role::Viewer)).await.unwrap().agents;
+        seen.into_iter().map(|agent| agent.name).collect()
+    };
+    assert_eq!(seen("payments").await, ["db-2"], "not the one that only says so");
+    assert_eq!(seen("search").await, [""; 0]);
+    let run = controller.submit(&of("payments", Role::Operator), submission()).await;
+    let refused = run.unwrap_err();
+    assert!(status(&refused) == 403 && refused.to_string().contains("db-1"), "{refused}");
+    let all = controller.agents(&somebody("root", Role::Viewer)).await.unwrap().agents;
+    assert_eq!(
+        (&all[1].contradicted, &all[1].labels["team"]),
+        (&labels(&[("team", "search")]), &"payments".to_owned())
+    );
+    assert!(all[0].bound.is_empty() && all[0].contradicted.is_empty());
+}
+
+#[tokio::test]
+async fn a_run_made_later_stays_in_the_scope_of_who_ordered_it() {
+    let fixture = Fixture::new().await;
+    fixture.host_claiming("db-1", &[("team", "payments")], &[("role", "db")], None).await;
+    let controller = &fixture.controller;
+    let new_run = async |scope: &str| {
+        let origin = Origin::Schedule { name: "nightly".into(), slot: Timestamp::UNIX_EPOCH };
+        controller.new_run(&scope.parse().unwrap(), "schedule/nightly", submission(), origin).await
+    };
+    assert_eq!(new_run("team=payments").await.unwrap().hosts, ["db-1"]);
+    assert_eq!(new_run("*").await.unwrap().hosts, ["db-1"]);
+    // A host that joined since says that it is the team's too.
+    fixture.host_claiming("db-2", &[], &[("role", "db"), ("team", "payments")], None).await;
+    let refused = new_run("team=payments").await.unwrap_err();
+    assert!(status(&refused) == 403 && refused.to_string().contains("db-2"), "{refused}");
+    assert_eq!(new_run("*").await.unwrap().hosts, ["db-1", "db-2"]);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! How hosts become agents: by one-time tokens.
 //!
-//! A name belongs to whoever has it: while a certificate for it is good, nobody else is enrolled under it. What is signed
-//! is in the store before it is handed out, so that it can be revoked.
+//! - A name belongs to whoever has it: while a certificate for it is good, nobody else is enrolled under it.
+//! - What is signed is in the store before it is handed out, so that it can be revoked.
+//! - The labels of a token are bound to the host by its certificate, and by each that follows it.
 
 use std::sync::Arc;
 
@@ -12,28 +13,31 @@ use serde_json::json;
 use crate::audit::Deed;
 use crate::authority::{AGENT_LIFE, Authority, IssuedCertificate};
 use crate::fleet::Answer;
+use crate::fleet::registry::Peer;
 use crate::fleet::server::{Credentials, Enrolled, Enroller, Record, Wanted};
-use crate::store::{CertificateRole, NewCertificate, Store, StoreError};
+use crate::store::{CertificateRole, NewCertificate, Refusal, Store, StoreError};
 
 /// What is said of every token that is not accepted: who tries tokens learns nothing.
 const REFUSED: &str = "the token is not accepted: it is unknown, expired, used or revoked";
 
-/// Keeps what was signed.
+/// Keeps what was signed in place of a certificate that expires soon.
 pub(super) fn record(store: Store) -> Record {
-    Arc::new(move |issued: IssuedCertificate| {
+    Arc::new(move |issued: IssuedCertificate, former: Peer| {
         let store = store.clone();
-        Box::pin(async move { keep(&store, &issued).await.map_err(|error| error.to_string()) })
+        Box::pin(async move {
+            let kept = async { store.record_renewal(&former.serial, &certificate(&issued), store.now().await?).await };
+            kept.await.map_err(|error: StoreError| error.to_string())
+        })
     })
 }
 
-async fn keep(store: &Store, issued: &IssuedCertificate) -> Result<(), StoreError> {
-    let certificate = NewCertificate {
+fn certificate(issued: &IssuedCertificate) -> NewCertificate {
+    NewCertificate {
         serial: issued.identity.serial.to_string(),
         subject: issued.identity.name.to_string(),
         role: CertificateRole::Agent,
         not_after: issued.identity.not_after,
-    };
-    store.record_certificate(&certificate, store.now().await?).await
+    }
 }
 
 /// Enrols by the tokens in the store.
@@ -70,24 +74,17 @@ impl Enroller for ByToken {
 }
 
 async fn enrol(authority: &Authority, store: &Store, agents: String, request: Wanted) -> Result<Enrolled, String> {
-    let told = |error: StoreError| error.to_string();
+    let told = |error: StoreError| match error.refusal() {
+        Some(Refusal::Token(_)) => REFUSED.to_owned(),
+        Some(refusal) => format!("{refusal}: {}", refusal.hint()),
+        None => error.to_string(),
+    };
     let name: AgentName = request.name.parse().map_err(|error| format!("{error}"))?;
     let now = store.now().await.map_err(told)?;
     let secret: Secret = request.token_secret.parse().map_err(|_| REFUSED.to_owned())?;
-    // Signed before the token is used up: a request that cannot be signed costs no token. Nobody has it yet.
-    let issued = authority
-        .issue_agent(&request.signing_request, &name, AGENT_LIFE, Timestamp::now())
-        .map_err(|error| error.to_string())?;
-    let theirs = store.certificates(Some(name.as_str())).await.map_err(told)?;
-    if theirs.iter().any(|held| held.revoked_at.is_none() && held.not_after > now) {
-        return Err(format!(
-            "a host is enrolled as `{name}`: `faultline agents revoke {name}` first, if it is to be replaced"
-        ));
-    }
-    let token = store
-        .redeem_token(&secret.hash().to_string(), name.as_str(), now)
-        .await
-        .map_err(|error| if error.refusal().is_some() { REFUSED.to_owned() } else { told(error) })?;
+    let hash = secret.hash().to_string();
+    // Everything that can be wrong is found before the token is used up: a request that is refused costs no token.
+    let token = store.redeemable_token(&hash, now).await.map_err(told)?;
     if token.id != request.token_id {
         return Err(REFUSED.into());
     }
@@ -96,7 +93,11 @@ async fn enrol(authority: &Authority, store: &Store, agents: String, request: Wa
     if let Some((label, value)) = unlike {
         return Err(format!("the token is for hosts with {label}={}, not {value}", token.labels[label]));
     }
-    keep(store, &issued).await.map_err(told)?;
+    // What the token fixes is bound, and nothing of what the host says of itself.
+    let issued = authority
+        .issue_agent(&request.signing_request, &name, &token.labels, AGENT_LIFE, Timestamp::now())
+        .map_err(|error| error.to_string())?;
+    store.enrol(&hash, &certificate(&issued), now).await.map_err(told)?;
     Ok(Enrolled {
         credentials: Credentials { certificate_chain: issued.certificate_chain, trust_bundle: issued.trust_bundle },
         server_name: authority.known_as(),

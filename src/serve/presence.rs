@@ -22,6 +22,7 @@ struct Written {
     epoch: i64,
     serial: String,
     boot: String,
+    labels: BTreeMap<String, String>,
     known: Option<Signs>,
 }
 
@@ -80,17 +81,21 @@ async fn note(
         }
         return Ok(());
     }
-    if known.is_none_or(|known| known.serial != view.serial || known.boot != view.boot_id) {
+    if known
+        .is_none_or(|known| known.serial != view.serial || known.boot != view.boot_id || known.labels != view.labels)
+    {
         let connection = AgentConnection {
             name: view.name.clone(),
             labels: view.labels.clone(),
+            bound: view.bound.clone(),
             capabilities: Value::Null,
             certificate: view.serial.clone(),
             version: view.program.clone(),
             controller: controller.to_owned(),
         };
         let epoch = store.agent_connected(&connection, store.now().await?).await?;
-        let now = Written { epoch, serial: view.serial.clone(), boot: view.boot_id.clone(), known: None };
+        let (serial, boot, labels) = (view.serial.clone(), view.boot_id.clone(), view.labels.clone());
+        let now = Written { epoch, serial, boot, labels, known: None };
         written.insert(view.name.clone(), now);
     }
     let Some(known) = written.get_mut(&view.name) else { return Ok(()) };

@@ -251,7 +251,13 @@ impl Due<'_> {
             ..Submission::default()
         };
         let origin = Origin::Schedule { name: name.clone(), slot };
-        let run = match self.controller.new_run(&format!("schedule/{name}"), submission, origin).await {
+        // One that cannot be read is nobody's: nothing is fired for it.
+        let scope = match self.definition.scope.parse() {
+            Ok(scope) => scope,
+            Err(error) => return self.missed(slot, &format!("it cannot run: {error}")).await,
+        };
+        let by = format!("schedule/{name}");
+        let run = match self.controller.new_run(&scope, &by, submission, origin).await {
             Ok(run) => run,
             Err(error) => return self.missed(slot, &format!("it cannot run: {error}")).await,
         };

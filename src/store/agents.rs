@@ -38,8 +38,10 @@ words! {
 pub struct Connection {
     /// The agent's name, from its certificate.
     pub name: String,
-    /// Its labels, given and discovered.
+    /// Its labels: bound, given and discovered.
     pub labels: BTreeMap<String, String>,
+    /// Those that its certificate binds.
+    pub bound: BTreeMap<String, String>,
     /// What its host can do.
     pub capabilities: Value,
     /// The serial number of its certificate.
@@ -75,8 +77,10 @@ pub struct Report {
 pub struct Agent {
     /// Its name.
     pub name: String,
-    /// Its labels.
+    /// Its labels: bound, given and discovered.
     pub labels: BTreeMap<String, String>,
+    /// Those that its certificate binds.
+    pub bound: BTreeMap<String, String>,
     /// What its host can do.
     pub capabilities: Value,
     /// The serial number of its certificate.
@@ -107,10 +111,11 @@ impl Store {
         self.done("note that an agent has connected", || async {
             let mut work = self.begin(Under::Rows).await?;
             let row = sqlx::query(
-                "INSERT INTO agents (name, labels, capabilities, certificate, version, first_seen, last_seen, epoch, health,
-                    active, stuck)
-                 VALUES ($1, $2, $3, $4, $5, $6, $6, 1, 'unknown', '[]', '[]')
-                 ON CONFLICT (name) DO UPDATE SET labels = excluded.labels, capabilities = excluded.capabilities,
+                "INSERT INTO agents (name, labels, bound, capabilities, certificate, version, first_seen, last_seen, epoch,
+                    health, active, stuck)
+                 VALUES ($1, $2, $7, $3, $4, $5, $6, $6, 1, 'unknown', '[]', '[]')
+                 ON CONFLICT (name) DO UPDATE SET labels = excluded.labels, bound = excluded.bound,
+                    capabilities = excluded.capabilities,
                     certificate = excluded.certificate, version = excluded.version, last_seen = excluded.last_seen,
                     epoch = agents.epoch + 1
                  RETURNING epoch",
@@ -121,6 +126,7 @@ impl Store {
             .bind(agent.certificate.as_str())
             .bind(agent.version.as_str())
             .bind(micros(now))
+            .bind(json(&agent.bound)?)
             .fetch_one(work.on())
             .await?;
             let epoch = row.number("epoch")?;
@@ -324,6 +330,7 @@ impl Agent {
         Ok(Self {
             name: row.text("name")?,
             labels: row.json("labels")?,
+            bound: row.json("bound")?,
             capabilities: row.json("capabilities")?,
             certificate: row.text("certificate")?,
             version: row.text("version")?,

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::columns::{Columns, micros, words};
 use super::error::{Fault, Nature, Refusal, nature};
-use super::transaction::Under;
+use super::transaction::{Under, Work};
 use super::{Store, StoreError};
 
 words! {
@@ -59,23 +59,34 @@ impl Store {
     pub async fn record_certificate(&self, certificate: &NewCertificate, now: Timestamp) -> Result<(), StoreError> {
         self.done("keep a certificate", || async {
             let mut work = self.begin(Under::Rows).await?;
-            let inserted = sqlx::query(
-                "INSERT INTO certificates (serial, subject, role, issued_at, not_after) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(certificate.serial.as_str())
-            .bind(certificate.subject.as_str())
-            .bind(certificate.role.as_str())
-            .bind(micros(now))
-            .bind(micros(certificate.not_after))
-            .execute(work.on())
-            .await;
-            match inserted {
-                Err(error) if nature(&error) == Nature::Duplicate => {
-                    Err(Refusal::Exists { kind: "certificate", name: certificate.serial.clone() }.into())
-                }
-                Err(error) => Err(error.into()),
-                Ok(_) => work.commit().await,
+            insert(&mut work, certificate, now).await?;
+            work.commit().await
+        })
+        .await
+    }
+
+    /// Keeps a certificate that takes the place of one that expires soon, unless that was revoked meanwhile.
+    ///
+    /// # Errors
+    /// [`Refusal::RevokedCertificate`], [`Refusal::Unknown`], [`Refusal::Exists`], or the store's own.
+    pub async fn record_renewal(
+        &self,
+        former: &str,
+        certificate: &NewCertificate,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.done("keep a renewed certificate", || async {
+            let mut work = self.begin(Under::Names).await?;
+            let row = sqlx::query("SELECT * FROM certificates WHERE serial = $1")
+                .bind(former)
+                .fetch_optional(work.on())
+                .await?;
+            let held = Certificate::read(&row.ok_or_else(|| unknown(former))?)?;
+            if held.revoked_at.is_some() {
+                return Err(Refusal::RevokedCertificate { serial: former.to_owned() }.into());
             }
+            insert(&mut work, certificate, now).await?;
+            work.commit().await
         })
         .await
     }
@@ -115,29 +126,39 @@ impl Store {
         .await
     }
 
-    /// Revokes a certificate. The first reason and time stay.
+    /// Revokes all certificates of an agent that are still good, at once, so that none that is being renewed slips
+    /// through. Which these were.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`], or the store's own.
-    pub async fn revoke_certificate(
+    /// [`Refusal::Unknown`] if it never had one, or the store's own.
+    pub async fn revoke_agent(
         &self,
-        serial: &str,
+        agent: &str,
         because: &str,
         now: Timestamp,
-    ) -> Result<Certificate, StoreError> {
-        self.done("revoke a certificate", || async {
-            let mut work = self.begin(Under::Rows).await?;
-            let row = sqlx::query(
-                "UPDATE certificates SET revoked_because = COALESCE(revoked_because, $2),
-                    revoked_at = COALESCE(revoked_at, $3)
-                 WHERE serial = $1 RETURNING *",
+    ) -> Result<Vec<Certificate>, StoreError> {
+        self.done("revoke the certificates of an agent", || async {
+            let mut work = self.begin(Under::Names).await?;
+            let rows = sqlx::query(
+                "UPDATE certificates SET revoked_because = $2, revoked_at = $3
+                 WHERE subject = $1 AND role = 'agent' AND revoked_at IS NULL AND not_after > $3 RETURNING *",
             )
-            .bind(serial)
+            .bind(agent)
             .bind(because)
             .bind(micros(now))
-            .fetch_optional(work.on())
+            .fetch_all(work.on())
             .await?;
-            let revoked = Certificate::read(&row.ok_or_else(|| unknown(serial))?)?;
+            if rows.is_empty() {
+                let known =
+                    sqlx::query("SELECT serial FROM certificates WHERE subject = $1 AND role = 'agent' LIMIT 1")
+                        .bind(agent)
+                        .fetch_optional(work.on())
+                        .await?;
+                if known.is_none() {
+                    return Err(Refusal::Unknown { kind: "agent with a certificate", name: agent.to_owned() }.into());
+                }
+            }
+            let revoked = rows.iter().map(Certificate::read).collect::<Result<_, _>>()?;
             work.commit().await?;
             Ok(revoked)
         })
@@ -179,6 +200,39 @@ impl Certificate {
             revoked_at: row.optional_time("revoked_at")?,
             revoked_because: row.optional_text("revoked_because")?,
         })
+    }
+}
+
+/// Whether somebody has this name at this time. The transaction must hold the lock of the names.
+pub(super) async fn is_taken(work: &mut Work, agent: &str, now: Timestamp) -> Result<bool, Fault> {
+    let row = sqlx::query(
+        "SELECT serial FROM certificates
+         WHERE subject = $1 AND role = 'agent' AND revoked_at IS NULL AND not_after > $2 LIMIT 1",
+    )
+    .bind(agent)
+    .bind(micros(now))
+    .fetch_optional(work.on())
+    .await?;
+    Ok(row.is_some())
+}
+
+pub(super) async fn insert(work: &mut Work, certificate: &NewCertificate, now: Timestamp) -> Result<(), Fault> {
+    let inserted = sqlx::query(
+        "INSERT INTO certificates (serial, subject, role, issued_at, not_after) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(certificate.serial.as_str())
+    .bind(certificate.subject.as_str())
+    .bind(certificate.role.as_str())
+    .bind(micros(now))
+    .bind(micros(certificate.not_after))
+    .execute(work.on())
+    .await;
+    match inserted {
+        Err(error) if nature(&error) == Nature::Duplicate => {
+            Err(Refusal::Exists { kind: "certificate", name: certificate.serial.clone() }.into())
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
     }
 }
 

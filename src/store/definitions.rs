@@ -38,6 +38,8 @@ pub struct Definition {
     pub name: String,
     /// The document, letter for letter.
     pub document: String,
+    /// The scope of who gave this document: what it does on its own later is bounded by it.
+    pub scope: String,
     /// Whether it rests.
     pub suspended: bool,
     /// Grows with each change. Whoever changes it names the one that he has read.
@@ -65,19 +67,21 @@ impl Store {
         name: &str,
         document: &str,
         by: &str,
+        scope: &str,
         now: Timestamp,
     ) -> Result<Definition, StoreError> {
         self.done("keep a definition", || async {
             let mut work = self.begin(Under::Rows).await?;
             let row = sqlx::query(
                 "INSERT INTO definitions (kind, name, document, suspended, version, created_by, created_at, changed_by,
-                    changed_at) VALUES ($1, $2, $3, 0, 1, $4, $5, $4, $5) RETURNING *",
+                    changed_at, scope) VALUES ($1, $2, $3, 0, 1, $4, $5, $4, $5, $6) RETURNING *",
             )
             .bind(kind.as_str())
             .bind(name)
             .bind(document)
             .bind(by)
             .bind(micros(now))
+            .bind(scope)
             .fetch_one(work.on())
             .await;
             let made = match row {
@@ -103,12 +107,14 @@ impl Store {
         version: i64,
         document: &str,
         by: &str,
+        scope: &str,
         now: Timestamp,
     ) -> Result<Definition, StoreError> {
         self.done("change a definition", || async {
             let mut work = self.begin(Under::Rows).await?;
             let row = sqlx::query(
-                "UPDATE definitions SET document = $4, version = version + 1, changed_by = $5, changed_at = $6
+                "UPDATE definitions SET document = $4, version = version + 1, changed_by = $5, changed_at = $6,
+                    scope = $7
                  WHERE kind = $1 AND name = $2 AND version = $3 RETURNING *",
             )
             .bind(kind.as_str())
@@ -117,6 +123,7 @@ impl Store {
             .bind(document)
             .bind(by)
             .bind(micros(now))
+            .bind(scope)
             .fetch_optional(work.on())
             .await?;
             let Some(row) = row else { return Err(other_version(work.on(), kind, name, version).await) };
@@ -212,6 +219,7 @@ impl Definition {
             kind: row.word("kind")?,
             name: row.text("name")?,
             document: row.text("document")?,
+            scope: row.text("scope")?,
             suspended: row.flag("suspended")?,
             version: row.number("version")?,
             last_fire: row.optional_time("last_fire")?,

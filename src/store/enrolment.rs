@@ -10,7 +10,7 @@ use super::columns::{Columns, json, micros};
 use super::error::{Fault, Nature, Refusal, nature};
 use super::tokens::TokenRefusal;
 use super::transaction::Under;
-use super::{Store, StoreError};
+use super::{NewCertificate, Store, StoreError, certificates};
 
 /// A token to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct NewEnrolmentToken {
     pub id: String,
     /// The SHA-256 of its secret, in hexadecimal digits.
     pub secret_hash: String,
-    /// The labels that an agent enrolled by it may bear.
+    /// The labels that are bound to every agent enrolled by it.
     pub labels: BTreeMap<String, String>,
     /// Who makes it.
     pub created_by: String,
@@ -34,7 +34,7 @@ pub struct NewEnrolmentToken {
 pub struct EnrolmentToken {
     /// Its id.
     pub id: String,
-    /// The labels that an agent enrolled by it may bear.
+    /// The labels that are bound to every agent enrolled by it.
     pub labels: BTreeMap<String, String>,
     /// Who made it.
     pub created_by: String,
@@ -84,44 +84,65 @@ impl Store {
         .await
     }
 
-    /// Redeems the token whose secret has this hash, for an agent of this name. One statement decides, so a token is
-    /// never redeemed more often than it may be.
+    /// The token whose secret has this hash, if it could be redeemed now. It is not.
     ///
     /// # Errors
-    /// [`Refusal::Token`] with the reason, or the store's own. After [`StoreError::Unreachable`] it may have been used.
-    pub async fn redeem_token(
+    /// [`Refusal::Token`] with the reason, or the store's own.
+    pub async fn redeemable_token(&self, secret_hash: &str, now: Timestamp) -> Result<EnrolmentToken, StoreError> {
+        self.done("look an enrolment token up", || async {
+            let row = sqlx::query("SELECT * FROM enrolment_tokens WHERE secret_hash = $1")
+                .bind(secret_hash)
+                .fetch_optional(&self.readers)
+                .await?;
+            let token = row.as_ref().map(EnrolmentToken::read).transpose()?;
+            match refusal(token.as_ref(), now) {
+                Some(why) => Err(Refusal::Token(why).into()),
+                None => token.ok_or_else(|| Refusal::Token(TokenRefusal::Unknown).into()),
+            }
+        })
+        .await
+    }
+
+    /// Redeems the token whose secret has this hash, for the agent whom this certificate names, and keeps the
+    /// certificate; all or nothing. One statement decides, so a token is never redeemed more often than it may be, and
+    /// nobody is enrolled under a name that another has.
+    ///
+    /// # Errors
+    /// [`Refusal::Token`] with the reason, [`Refusal::NameTaken`], [`Refusal::Exists`] for the serial number, or the
+    /// store's own. After [`StoreError::Unreachable`] it may have been used.
+    pub async fn enrol(
         &self,
         secret_hash: &str,
-        agent: &str,
+        certificate: &NewCertificate,
         now: Timestamp,
     ) -> Result<EnrolmentToken, StoreError> {
-        self.done("redeem an enrolment token", || async {
-            let mut work = self.begin(Under::Rows).await?;
+        self.done("enrol an agent", || async {
+            let mut work = self.begin(Under::Names).await?;
             let row = sqlx::query(
                 "UPDATE enrolment_tokens SET uses_left = uses_left - 1, used_at = $2, used_by = $3
                  WHERE secret_hash = $1 AND uses_left > 0 AND expires_at > $2 AND revoked_at IS NULL RETURNING *",
             )
             .bind(secret_hash)
             .bind(micros(now))
-            .bind(agent)
+            .bind(certificate.subject.as_str())
             .fetch_optional(work.on())
             .await?;
-            if let Some(row) = row {
-                let token = EnrolmentToken::read(&row)?;
-                work.commit().await?;
-                return Ok(token);
-            }
-            let row = sqlx::query("SELECT * FROM enrolment_tokens WHERE secret_hash = $1")
-                .bind(secret_hash)
-                .fetch_optional(work.on())
-                .await?;
-            let why = match row.as_ref().map(EnrolmentToken::read).transpose()? {
-                None => TokenRefusal::Unknown,
-                Some(token) if token.revoked_at.is_some() => TokenRefusal::Revoked,
-                Some(token) if token.uses_left == 0 => TokenRefusal::Used,
-                Some(_) => TokenRefusal::Expired,
+            let Some(row) = row else {
+                let row = sqlx::query("SELECT * FROM enrolment_tokens WHERE secret_hash = $1")
+                    .bind(secret_hash)
+                    .fetch_optional(work.on())
+                    .await?;
+                let token = row.as_ref().map(EnrolmentToken::read).transpose()?;
+                let why = refusal(token.as_ref(), now).unwrap_or(TokenRefusal::Expired);
+                return Err(Refusal::Token(why).into());
             };
-            Err(Refusal::Token(why).into())
+            let token = EnrolmentToken::read(&row)?;
+            if certificates::is_taken(&mut work, &certificate.subject, now).await? {
+                return Err(Refusal::NameTaken { name: certificate.subject.clone() }.into());
+            }
+            certificates::insert(&mut work, certificate, now).await?;
+            work.commit().await?;
+            Ok(token)
         })
         .await
     }
@@ -171,6 +192,17 @@ impl Store {
     pub async fn prune_enrolment_tokens(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.forget("forget expired enrolment tokens", "DELETE FROM enrolment_tokens WHERE expires_at < $1", before)
             .await
+    }
+}
+
+/// Why a token cannot be redeemed, if it cannot.
+fn refusal(token: Option<&EnrolmentToken>, now: Timestamp) -> Option<TokenRefusal> {
+    match token {
+        None => Some(TokenRefusal::Unknown),
+        Some(token) if token.revoked_at.is_some() => Some(TokenRefusal::Revoked),
+        Some(token) if token.uses_left == 0 => Some(TokenRefusal::Used),
+        Some(token) if token.expires_at <= now => Some(TokenRefusal::Expired),
+        Some(_) => None,
     }
 }
 

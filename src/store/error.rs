@@ -106,6 +106,18 @@ pub enum Refusal {
         /// Its name or id.
         name: String,
     },
+    /// The name of an agent is another's.
+    #[error("a host is enrolled as `{name}`")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The certificate that was to be renewed was revoked.
+    #[error("certificate {serial} was revoked: it is not renewed")]
+    RevokedCertificate {
+        /// Its serial number.
+        serial: String,
+    },
     /// The fleet is halted.
     #[error("the fleet is halted since {} by {}: {}", .0.since, .0.by, .0.reason)]
     Halted(Halt),
@@ -236,6 +248,8 @@ impl Refusal {
         match self {
             Self::Unknown { .. } => "list what there is, and mind upper and lower case",
             Self::Exists { .. } => "choose another name, or change the existing one",
+            Self::NameTaken { .. } => "`faultline agents revoke NAME` first, if that host is to be replaced",
+            Self::RevokedCertificate { .. } => "enrol the host anew, if it is to come back",
             Self::Halted(_) => "find out why it was halted; `faultline halt --release` lets new runs in",
             Self::TakenOver { .. } => "the other controller finishes or undoes the run; see `faultline runs`",
             Self::State { .. } => "see the run's state with `faultline runs`",

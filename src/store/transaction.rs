@@ -35,6 +35,8 @@ pub(super) enum Under {
     RunsShared,
     /// What runs there are, whether they may start and on which hosts: one at a time.
     Runs,
+    /// Whose certificates are good: who has which name.
+    Names,
     /// The head of the audit log.
     Audit,
     /// The tables themselves.
@@ -48,6 +50,7 @@ impl Under {
             Self::Rows => None,
             Self::RunsShared => Some("SELECT pg_advisory_xact_lock_shared(17996, 1)"),
             Self::Runs => Some("SELECT pg_advisory_xact_lock(17996, 1)"),
+            Self::Names => Some("SELECT pg_advisory_xact_lock(17996, 4)"),
             Self::Audit => Some("SELECT pg_advisory_xact_lock(17996, 2)"),
             Self::Schema => Some("SELECT pg_advisory_xact_lock(17996, 3)"),
         }

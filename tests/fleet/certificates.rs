@@ -118,7 +118,7 @@ impl Gate for TestGate {
         let name = name.ok_or("no name")?.to_owned();
         let seconds = certificate.validity().not_after.timestamp();
         let valid_until = jiff::Timestamp::from_second(seconds).map_err(|error| error.to_string())?;
-        Ok(Peer { name, serial: certificate.raw_serial_as_string(), valid_until })
+        Ok(Peer { name, serial: certificate.raw_serial_as_string(), valid_until, labels: Default::default() })
     }
 
     fn admits(&self, peer: &Peer) -> Result<(), String> {

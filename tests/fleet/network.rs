@@ -171,7 +171,12 @@ impl Dial for Cable {
         let (controller_side, controller) = tokio::io::duplex(64 * 1024);
         let ended = CancellationToken::new();
         plugged.serving.push(ended.clone());
-        let peer = Peer { name: plugged.name.clone(), serial: "1".into(), valid_until: jiff::Timestamp::MAX };
+        let peer = Peer {
+            name: plugged.name.clone(),
+            serial: "1".into(),
+            valid_until: jiff::Timestamp::MAX,
+            labels: Default::default(),
+        };
         let (from_agent, to_agent) = tokio::io::split(agent_side);
         let (from_controller, to_controller) = tokio::io::split(controller_side);
         let silent = plugged.silent.subscribe();

@@ -41,7 +41,7 @@ impl Office {
     }
 
     pub(crate) fn gate_signing_for(&self, life: Duration) -> Arc<AuthorityGate> {
-        let record: Record = Arc::new(|_| Box::pin(async { Ok(()) }));
+        let record: Record = Arc::new(|_, _| Box::pin(async { Ok(()) }));
         let gate = AuthorityGate::new(Arc::clone(&self.authority), self.revocations.clone(), life, record);
         Arc::new(gate.unwrap())
     }
@@ -51,7 +51,9 @@ impl Office {
         let state = self.scratch.path().join(name);
         let key = KeyRequest::new().unwrap();
         let request = key.signing_request().unwrap();
-        let issued = self.authority.issue_agent(&request, &name.parse().unwrap(), life, Timestamp::now()).unwrap();
+        let issued =
+            self.authority.issue_agent(&request, &name.parse().unwrap(), &Default::default(), life, Timestamp::now());
+        let issued = issued.unwrap();
         let controller = Where { address: format!("127.0.0.1:{port}"), server_name: "127.0.0.1".into() };
         let credentials =
             key.accept(&issued.certificate_chain, &issued.trust_bundle, controller, Timestamp::now()).unwrap();

@@ -158,8 +158,13 @@ impl Enroller for OneToken {
         let fresh = good && !std::mem::replace(&mut *self.used.lock().unwrap(), true);
         let enrolled = if fresh {
             let name = wanted.name.parse().unwrap();
-            let issued =
-                self.office.issue_agent(&wanted.signing_request, &name, authority::AGENT_LIFE, Timestamp::now());
+            let issued = self.office.issue_agent(
+                &wanted.signing_request,
+                &name,
+                &Default::default(),
+                authority::AGENT_LIFE,
+                Timestamp::now(),
+            );
             let issued = issued.unwrap();
             Ok(Enrolled {
                 credentials: Credentials {

@@ -84,7 +84,12 @@ async fn control(which: usize, ledger: Arc<Mutex<Ledger>>, numbers: Arc<Mutex<u6
     loop {
         let (stream, address) = listener.accept().await?;
         let name = AGENTS.into_iter().find(|name| turmoil::lookup(*name) == address.ip()).unwrap();
-        let peer = Peer { name: name.into(), serial: "1".into(), valid_until: jiff::Timestamp::MAX };
+        let peer = Peer {
+            name: name.into(),
+            serial: "1".into(),
+            valid_until: jiff::Timestamp::MAX,
+            labels: Default::default(),
+        };
         tokio::spawn(server::serve_connection(stream, peer, name.into(), no_gate(), Arc::clone(&registry)));
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use faultline_agent::credentials::is_plain_label;
 use faultline_agent::session::discover::PREFIX;
 
 use super::Failure;
@@ -12,8 +13,7 @@ pub(super) fn parse(text: &str) -> Result<(String, String), String> {
 }
 
 fn check(key: &str, value: &str) -> Result<(), String> {
-    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
-    if key.is_empty() || !plain(key) || !plain(value) || key.len() > 253 || value.len() > 253 {
+    if !is_plain_label(key, value) {
         return Err("a label is made of letters, digits, `-`, `_`, `.` and `/`".into());
     }
     if key.starts_with(PREFIX) {

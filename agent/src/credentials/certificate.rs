@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -6,6 +8,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
+use super::labels;
 use super::name::AgentName;
 use super::serial::Serial;
 
@@ -21,8 +24,8 @@ pub enum CertificateProblem {
     /// Its extended key usage is not the one wanted, and it alone.
     #[error("it is not for this purpose (extended key usage)")]
     Purpose,
-    /// It does not name one agent, and nothing else.
-    #[error("it does not name an agent (faultline://agent/NAME)")]
+    /// It does not name one agent, with nothing else but labels.
+    #[error("it does not name an agent (faultline://agent/NAME), or names more than one and its labels")]
     Name,
 }
 
@@ -101,6 +104,8 @@ pub struct PeerIdentity {
     pub not_before: Timestamp,
     /// The certificate is valid until then.
     pub not_after: Timestamp,
+    /// The labels that the authority bound to it: nobody but the authority can give it others.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl PeerIdentity {
@@ -113,9 +118,12 @@ impl PeerIdentity {
         if !facts.is_for_clients {
             return Err(CertificateProblem::Purpose);
         }
-        let [Some(uri)] = facts.names.as_slice() else { return Err(CertificateProblem::Name) };
-        let name = AgentName::from_uri(uri).ok_or(CertificateProblem::Name)?;
-        Ok(Self { name, serial: facts.serial, not_before: facts.not_before, not_after: facts.not_after })
+        let uris: Option<Vec<&str>> = facts.names.iter().map(Option::as_deref).collect();
+        let uris = uris.ok_or(CertificateProblem::Name)?;
+        let (name, labels) = uris.split_first().ok_or(CertificateProblem::Name)?;
+        let name = AgentName::from_uri(name).ok_or(CertificateProblem::Name)?;
+        let labels = labels::of_uris(labels).ok_or(CertificateProblem::Name)?;
+        Ok(Self { name, serial: facts.serial, not_before: facts.not_before, not_after: facts.not_after, labels })
     }
 }
 

@@ -10,6 +10,7 @@
 mod certificate;
 mod error;
 mod fingerprint;
+mod labels;
 mod name;
 mod pair;
 pub mod private_file;
@@ -24,6 +25,7 @@ mod token;
 pub use certificate::{CertificateFacts, CertificateProblem, PeerIdentity, certificates};
 pub use error::CredentialsError;
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use labels::{MOST_BOUND, is_plain_label, label_uri};
 pub use name::{AgentName, AgentNameError};
 pub use pair::{Controller, Credentials};
 pub use request::KeyRequest;

@@ -1,15 +1,11 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use faultline_agent::session::discover::PREFIX;
 use faultline_agent::session::limits::{HEARTBEAT_ACTIVE, HEARTBEAT_IDLE, PROTOCOL, SILENCE};
 use faultline_agent::session::wire::{Hello, Welcome};
 use tokio::time::Instant;
 
-use super::{FleetEvent, Host, Line, Outgoing, Peer, Registry};
-
-/// How many labels a host may have, and how many bytes in all.
-const LABELS: (usize, usize) = (128, 16 * 1024);
+use super::{FleetEvent, Host, Labelled, Line, Outgoing, Peer, Registry};
 
 /// A host that was let in.
 #[derive(Debug)]
@@ -27,7 +23,11 @@ impl Registry {
             .map_err(|error| format!("the status of the host cannot be understood: {error}"))?;
         let (line, outgoing) = Line::new(self.number(), hello.clock_ns);
         let line = Arc::new(line);
-        let labels: BTreeMap<String, String> = hello.labels.into_iter().chain(hello.discovered).collect();
+        let labels = Labelled::new(&peer.labels, hello.labels, hello.discovered)?;
+        for (name, told) in &labels.contradicted {
+            let bound = labels.bound.get(name);
+            tracing::warn!(host = peer.name, label = name, told, bound, "a label that is bound was told otherwise");
+        }
         let fresh = Host {
             labels,
             program: hello.program,
@@ -96,19 +96,6 @@ fn check(peer: &Peer, hello: &Hello) -> Result<(), String> {
     }
     if hello.name != peer.name {
         return Err(format!("the certificate is that of `{}`, and the agent calls itself `{}`", peer.name, hello.name));
-    }
-    if let Some(name) = hello.labels.keys().find(|name| name.starts_with(PREFIX)) {
-        return Err(format!(
-            "the label `{name}` cannot be given: what begins with `{PREFIX}` is found out by the agent"
-        ));
-    }
-    if let Some(name) = hello.discovered.keys().find(|name| !name.starts_with(PREFIX)) {
-        return Err(format!("the label `{name}` cannot be found out: such labels begin with `{PREFIX}`"));
-    }
-    let all = || hello.labels.iter().chain(&hello.discovered);
-    let bytes: usize = all().map(|(name, value)| name.len() + value.len()).sum();
-    if all().count() > LABELS.0 || bytes > LABELS.1 {
-        return Err(format!("a host has at most {} labels of {} bytes in all", LABELS.0, LABELS.1));
     }
     Ok(())
 }

@@ -3,9 +3,12 @@
 //! Invariants:
 //! - one live line a name, at this controller; a second takes its place only if it is newer, and the first is told why it ends;
 //! - who a host is comes from its certificate; a host that claims another name is refused;
+//! - so do the labels by which it is decided who may act on it: what a host says of itself adds to them, and never
+//!   changes one;
 //! - this room keeps nothing on disk and knows no store: who wants to, subscribes to its events.
 
 mod greet;
+mod labels;
 mod line;
 mod view;
 
@@ -29,6 +32,7 @@ use super::Presence;
 use crate::fleet;
 use crate::targets::hosts::HostLife;
 pub(crate) use greet::Greeted;
+use labels::Labelled;
 pub(crate) use line::{Line, NoAnswer, Outgoing};
 pub use view::{FleetEvent, HostView, Peer};
 
@@ -60,7 +64,7 @@ pub struct Registry {
 
 #[derive(Debug)]
 struct Host {
-    labels: BTreeMap<String, String>,
+    labels: Labelled,
     program: String,
     address: String,
     serial: String,
@@ -361,14 +365,21 @@ impl Host {
     }
 
     fn peer(&self, name: &str) -> Peer {
-        Peer { name: name.to_owned(), serial: self.serial.clone(), valid_until: self.valid_until }
+        Peer {
+            name: name.to_owned(),
+            serial: self.serial.clone(),
+            valid_until: self.valid_until,
+            labels: self.labels.bound.clone(),
+        }
     }
 
     fn view(&self, name: &str) -> HostView {
         let ago = jiff::SignedDuration::try_from(self.heard.elapsed()).unwrap_or_default();
         HostView {
             name: name.to_owned(),
-            labels: self.labels.clone(),
+            labels: self.labels.all.clone(),
+            bound: self.labels.bound.clone(),
+            contradicted: self.labels.contradicted.clone(),
             program: self.program.clone(),
             address: self.address.clone(),
             serial: self.serial.clone(),

@@ -14,6 +14,8 @@ pub struct Peer {
     pub serial: String,
     /// Until when the certificate is valid; its sessions end then.
     pub valid_until: Timestamp,
+    /// The labels that the certificate binds: those of the token by which the host was enrolled.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// One host, as it is known now.
@@ -22,8 +24,13 @@ pub struct Peer {
 pub struct HostView {
     /// Its name, from its certificate.
     pub name: String,
-    /// Labels that its owner gave, and those that the agent found out (below `faultline.dev/`).
+    /// All its labels: the bound ones, those that its owner gave, and those that the agent found out (below
+    /// `faultline.dev/`).
     pub labels: BTreeMap<String, String>,
+    /// Those that its certificate binds. Only by these is decided who may act on it.
+    pub bound: BTreeMap<String, String>,
+    /// What its owner gave against what is bound. It does not count.
+    pub contradicted: BTreeMap<String, String>,
     /// The agent program's version.
     pub program: String,
     /// From where it dialled.

@@ -10,8 +10,8 @@ use crate::authority::{Authority, AuthorityError, IssuedCertificate, Revocations
 use crate::fleet::Answer;
 use crate::fleet::registry::Peer;
 
-/// Keeps what was issued, before it is handed out.
-pub type Record = Arc<dyn Fn(IssuedCertificate) -> Answer<Result<(), String>> + Send + Sync>;
+/// Keeps what was issued in place of the certificate of this peer, before it is handed out.
+pub type Record = Arc<dyn Fn(IssuedCertificate, Peer) -> Answer<Result<(), String>> + Send + Sync>;
 
 /// The authority of this controller, as its port for agents asks it.
 pub struct AuthorityGate {
@@ -57,6 +57,7 @@ impl Gate for AuthorityGate {
             name: identity.name.to_string(),
             serial: identity.serial.to_string(),
             valid_until: identity.not_after,
+            labels: identity.labels,
         })
     }
 
@@ -73,7 +74,7 @@ impl Gate for AuthorityGate {
 
     fn renew(&self, peer: Peer, signing_request: String) -> Answer<Result<Credentials, String>> {
         let issued = peer.name.parse::<AgentName>().map_err(|error| error.to_string()).and_then(|name| {
-            let issued = self.authority.issue_agent(&signing_request, &name, self.life, Timestamp::now());
+            let issued = self.authority.issue_agent(&signing_request, &name, &peer.labels, self.life, Timestamp::now());
             issued.map_err(|error| error.to_string())
         });
         let record = Arc::clone(&self.record);
@@ -83,7 +84,7 @@ impl Gate for AuthorityGate {
                 certificate_chain: issued.certificate_chain.clone(),
                 trust_bundle: issued.trust_bundle.clone(),
             };
-            record(issued).await?;
+            record(issued, peer).await?;
             Ok(credentials)
         })
     }

@@ -11,7 +11,10 @@ use rand_chacha::ChaCha8Rng;
 use super::{LEASE, Place, around, at, both, count, nightly, run};
 use crate::audit::Deed;
 use crate::store::runs::{NewRun, Origin, RunFilter, RunState};
-use crate::store::{DefinitionKind, NewEnrolmentToken, NewMessage, Refusal, SlotClaim, Store, TokenRefusal};
+use crate::store::{
+    CertificateRole, DefinitionKind, NewCertificate, NewEnrolmentToken, NewMessage, Refusal, SlotClaim, Store,
+    TokenRefusal,
+};
 
 const TASKS: usize = 16;
 
@@ -109,7 +112,10 @@ fn two_hundred_runs_are_each_claimed_once_and_never_meet_on_a_host() {
 fn a_slot_fires_once_whoever_tries() {
     both(|place| async move {
         let stores = stores(&place).await;
-        stores[0].create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", "ann", at(0)).await.unwrap();
+        stores[0]
+            .create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", "ann", "*", at(0))
+            .await
+            .unwrap();
         let outcomes = at_once(&stores, |task, store| async move {
             let mut fired = Vec::new();
             for slot in 0..20 {
@@ -138,7 +144,10 @@ fn a_slot_fires_once_whoever_tries() {
 fn schedules_that_must_run_alone_do() {
     both(|place| async move {
         let stores = stores(&place).await;
-        stores[0].create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", "ann", at(0)).await.unwrap();
+        stores[0]
+            .create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", "ann", "*", at(0))
+            .await
+            .unwrap();
         let fired = at_once(&stores, |task, store| async move {
             let slot = i64::try_from(task).unwrap();
             let origin = Origin::Schedule { name: "nightly".into(), slot: at(slot) };
@@ -165,7 +174,13 @@ fn a_token_is_redeemed_as_often_as_it_may_be() {
             };
             stores[0].create_enrolment_token(&token, at(0)).await.unwrap();
             let redeemed = at_once(&stores, |task, store| async move {
-                match store.redeem_token(&format!("hash{uses}"), &format!("agent-{task}"), at(1)).await {
+                let certificate = NewCertificate {
+                    serial: format!("{uses}-{task}"),
+                    subject: format!("agent-{uses}-{task}"),
+                    role: CertificateRole::Agent,
+                    not_after: at(1_000),
+                };
+                match store.enrol(&format!("hash{uses}"), &certificate, at(1)).await {
                     Ok(_) => 1,
                     Err(error) => {
                         assert_eq!(error.refusal(), Some(&Refusal::Token(TokenRefusal::Used)), "{error}");

@@ -138,7 +138,10 @@ fn a_claim_that_is_killed_in_its_middle_was_never_made() {
 fn a_store_is_whole_whenever_its_controller_is_killed() {
     both(|place| async move {
         let store = place.open().await;
-        store.create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", "ann", at(0)).await.unwrap();
+        store
+            .create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", "ann", "*", at(0))
+            .await
+            .unwrap();
         let mut told = BTreeSet::new();
         for round in 1..=8_u64 {
             let mut controller = Controller::start(&place, &round.to_string());

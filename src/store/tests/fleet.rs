@@ -10,6 +10,7 @@ fn connection(name: &str, controller: &str) -> AgentConnection {
     AgentConnection {
         name: name.into(),
         labels: BTreeMap::from([("role".into(), "db".into())]),
+        bound: BTreeMap::from([("team".into(), "payments".into())]),
         capabilities: json!({ "netem": true }),
         certificate: "01".into(),
         version: "0.1.0".into(),

@@ -25,6 +25,10 @@ fn enrolment(id: &str) -> NewEnrolmentToken {
     }
 }
 
+fn of(agent: &str, serial: &str) -> NewCertificate {
+    NewCertificate { serial: serial.into(), subject: agent.into(), role: CertificateRole::Agent, not_after: at(1_000) }
+}
+
 #[test]
 fn an_enrolment_token_says_why_it_is_refused() {
     both(|place| async move {
@@ -34,21 +38,64 @@ fn an_enrolment_token_says_why_it_is_refused() {
         }
         let twice = store.create_enrolment_token(&enrolment("used"), at(0)).await.unwrap_err();
         assert!(matches!(twice.refusal(), Some(Refusal::Exists { .. })));
-        let redeemed = store.redeem_token("hash of used", "db-1", at(1)).await.unwrap();
+        assert_eq!(store.redeemable_token("hash of used", at(1)).await.unwrap().uses_left, 1);
+        let redeemed = store.enrol("hash of used", &of("db-1", "01"), at(1)).await.unwrap();
         assert_eq!((redeemed.labels, redeemed.uses_left), (enrolment("used").labels, 0));
         assert_eq!((redeemed.used_at, redeemed.used_by.as_deref()), (Some(at(1)), Some("db-1")));
         store.revoke_enrolment_token("revoked", at(2)).await.unwrap();
         assert_eq!(store.revoke_enrolment_token("revoked", at(9)).await.unwrap().revoked_at, Some(at(2)));
         assert!(store.revoke_enrolment_token("nobody's", at(2)).await.is_err());
 
-        assert_eq!(refused(store.redeem_token("hash of used", "db-2", at(3)).await), TokenRefusal::Used);
-        assert_eq!(refused(store.redeem_token("hash of revoked", "db-2", at(3)).await), TokenRefusal::Revoked);
-        assert_eq!(refused(store.redeem_token("hash of nothing", "db-2", at(3)).await), TokenRefusal::Unknown);
-        assert_eq!(refused(store.redeem_token("hash of expired", "db-2", at(100)).await), TokenRefusal::Expired);
+        for (id, at, why) in [
+            ("used", at(3), TokenRefusal::Used),
+            ("revoked", at(3), TokenRefusal::Revoked),
+            ("nothing", at(3), TokenRefusal::Unknown),
+            ("expired", at(100), TokenRefusal::Expired),
+        ] {
+            assert_eq!(refused(store.redeemable_token(&format!("hash of {id}"), at).await), why);
+        }
+        assert_eq!(refused(store.enrol("hash of used", &of("db-2", "02"), at(3)).await), TokenRefusal::Used);
+        assert_eq!(refused(store.enrol("hash of revoked", &of("db-2", "02"), at(3)).await), TokenRefusal::Revoked);
+        assert_eq!(refused(store.enrol("hash of nothing", &of("db-2", "02"), at(3)).await), TokenRefusal::Unknown);
+        assert_eq!(refused(store.enrol("hash of expired", &of("db-2", "02"), at(100)).await), TokenRefusal::Expired);
         let left: Vec<_> =
             store.enrolment_tokens().await.unwrap().into_iter().map(|token| (token.id, token.uses_left)).collect();
         assert_eq!(left, [("expired".into(), 1), ("revoked".into(), 1), ("used".into(), 0)], "a refusal uses nothing");
         assert_eq!(store.prune_enrolment_tokens(at(101)).await.unwrap(), 3);
+    });
+}
+
+#[test]
+fn nobody_is_enrolled_under_a_name_that_another_has_and_that_costs_no_token() {
+    both(|place| async move {
+        let store = place.open().await;
+        for id in ["one", "two"] {
+            store.create_enrolment_token(&enrolment(id), at(0)).await.unwrap();
+        }
+        store.enrol("hash of one", &of("db-1", "01"), at(1)).await.unwrap();
+        let taken = store.enrol("hash of two", &of("db-1", "02"), at(2)).await.unwrap_err();
+        assert_eq!(taken.refusal(), Some(&Refusal::NameTaken { name: "db-1".into() }));
+        assert_eq!(store.certificates(Some("db-1")).await.unwrap().len(), 1);
+        assert_eq!(store.redeemable_token("hash of two", at(2)).await.unwrap().uses_left, 1);
+        let revoked = store.revoke_agent("db-1", "replaced", at(3)).await.unwrap();
+        assert_eq!(revoked.iter().map(|one| one.serial.as_str()).collect::<Vec<_>>(), ["01"]);
+        store.enrol("hash of two", &of("db-1", "02"), at(4)).await.unwrap();
+    });
+}
+
+#[test]
+fn a_certificate_that_was_revoked_is_not_renewed() {
+    both(|place| async move {
+        let store = place.open().await;
+        store.record_certificate(&of("db-1", "01"), at(0)).await.unwrap();
+        store.record_renewal("01", &of("db-1", "02"), at(1)).await.unwrap();
+        assert_eq!(store.revoke_agent("db-1", "stolen", at(2)).await.unwrap().len(), 2, "also the renewed one");
+        let refused = store.record_renewal("02", &of("db-1", "03"), at(3)).await.unwrap_err();
+        assert_eq!(refused.refusal(), Some(&Refusal::RevokedCertificate { serial: "02".into() }));
+        assert!(store.record_renewal("09", &of("db-1", "03"), at(3)).await.is_err(), "nobody knows that one");
+        assert_eq!(store.certificates(None).await.unwrap().len(), 2);
+        assert_eq!(store.revoke_agent("db-1", "again", at(4)).await.unwrap(), [], "nothing is left to revoke");
+        assert!(store.revoke_agent("db-9", "", at(4)).await.is_err());
     });
 }
 
@@ -108,11 +155,10 @@ fn certificates_are_revoked_for_ever() {
         assert_eq!(store.certificate("03").await.unwrap().subject, "db-2");
         assert!(store.certificate("04").await.is_err());
         assert_eq!(store.revoked_serials(at(50)).await.unwrap(), [""; 0]);
-        store.revoke_certificate("01", "the host was stolen", at(60)).await.unwrap();
-        store.revoke_certificate("02", "the host was stolen", at(60)).await.unwrap();
-        let again = store.revoke_certificate("02", "by mistake", at(70)).await.unwrap();
-        assert_eq!((again.revoked_at, again.revoked_because.as_deref()), (Some(at(60)), Some("the host was stolen")));
-        assert!(store.revoke_certificate("04", "", at(60)).await.is_err());
+        assert_eq!(store.revoke_agent("db-1", "the host was stolen", at(60)).await.unwrap().len(), 2);
+        assert_eq!(store.revoke_agent("db-1", "by mistake", at(70)).await.unwrap(), []);
+        let first = store.certificate("02").await.unwrap();
+        assert_eq!((first.revoked_at, first.revoked_because.as_deref()), (Some(at(60)), Some("the host was stolen")));
         let mut revoked = store.revoked_serials(at(99)).await.unwrap();
         revoked.sort();
         assert_eq!(revoked, ["01", "02"]);

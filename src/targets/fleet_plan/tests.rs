@@ -38,7 +38,7 @@ fn experiment(change: impl FnOnce(String) -> String) -> Experiment {
 
 fn host(name: &str, labels: &[(&str, &str)]) -> HostFacts {
     let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    HostFacts { name: name.into(), labels, connected: true, health: HostHealth::Healthy }
+    HostFacts { name: name.into(), labels, bound: BTreeMap::new(), connected: true, health: HostHealth::Healthy }
 }
 
 fn fleet() -> Vec<HostFacts> {

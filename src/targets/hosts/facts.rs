@@ -19,6 +19,10 @@ pub struct HostFacts {
     pub name: String,
     /// Its labels, given and discovered (see [`host_labels`]).
     pub labels: BTreeMap<String, String>,
+    /// Those among them that its enrolment bound, and no host can give itself. By these alone it is decided who may act
+    /// on it.
+    #[serde(default)]
+    pub bound: BTreeMap<String, String>,
     /// Whether its agent is connected.
     pub connected: bool,
     /// How its agent is.
@@ -120,6 +124,7 @@ mod tests {
         let host = HostFacts {
             name: "db-1".into(),
             labels: host_labels(&given, &labels(&[("kernel", "6.1.0"), ("host-name", "db")])).unwrap(),
+            bound: BTreeMap::new(),
             connected: true,
             health: HostHealth::Healthy,
         };
@@ -139,6 +144,7 @@ mod tests {
             let host = HostFacts {
                 name: "db-1".into(),
                 labels: host_labels(&labels(&[(PROTECTED, value)]), &labels(&[])).unwrap(),
+                bound: BTreeMap::new(),
                 connected: true,
                 health: HostHealth::Healthy,
             };

@@ -21,7 +21,7 @@ fn spec(targets: &str, more: &str) -> Spec {
 
 fn host(name: &str, labels: &[(&str, &str)]) -> HostFacts {
     let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    HostFacts { name: name.into(), labels, connected: true, health: HostHealth::Healthy }
+    HostFacts { name: name.into(), labels, bound: BTreeMap::new(), connected: true, health: HostHealth::Healthy }
 }
 
 /// `db-0` to `db-…`, in zones a, b and c by turns.

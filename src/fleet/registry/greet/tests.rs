@@ -5,7 +5,7 @@ use faultline_agent::node::NodeStatus;
 use super::*;
 
 fn peer(name: &str) -> Peer {
-    Peer { name: name.into(), serial: "01".into(), valid_until: jiff::Timestamp::MAX }
+    Peer { name: name.into(), serial: "01".into(), valid_until: jiff::Timestamp::MAX, labels: Default::default() }
 }
 
 fn hello(name: &str) -> Hello {
