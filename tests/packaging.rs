@@ -82,6 +82,7 @@ fn the_packages_hold_what_they_say_and_are_the_same_each_time() {
         [
             "-rw-r--r-- root/root ./etc/faultline/agent.yaml",
             "-rwxr-xr-x root/root ./usr/bin/faultline-agent",
+            "-rw-r--r-- root/root ./usr/lib/systemd/system/faultline-agent-recover.service",
             "-rw-r--r-- root/root ./usr/lib/systemd/system/faultline-agent.service",
             "-rw-r--r-- root/root ./usr/share/doc/faultline-agent/changelog.gz",
             "-rw-r--r-- root/root ./usr/share/doc/faultline-agent/copyright",
@@ -201,7 +202,8 @@ fn what_is_installed_starts_nothing_and_goes_without_a_trace() {
     }
     match Command::new("systemd-analyze").arg("--version").output() {
         Ok(_) => {
-            let said = done("systemd-analyze", &["verify", "faultline.service", "faultline-agent.service"]);
+            let units = ["faultline.service", "faultline-agent.service", "faultline-agent-recover.service"];
+            let said = done("systemd-analyze", &[&["verify"], &units[..]].concat());
             let ours: Vec<&str> = said.lines().filter(|line| line.contains("faultline")).collect();
             assert_eq!(ours, [""; 0]);
         }
@@ -219,6 +221,7 @@ fn what_is_installed_starts_nothing_and_goes_without_a_trace() {
     done("dpkg", &["--remove", "faultline-agent", "faultline"]);
     assert!(!exists("/usr/bin/faultline") && !exists("/usr/bin/faultline-agent"));
     assert!(!exists("/usr/lib/systemd/system/faultline-agent.service"));
+    assert!(!exists("/usr/lib/systemd/system/faultline-agent-recover.service"));
     for kept in
         ["/etc/faultline/agent.yaml", "/var/lib/faultline/credentials", "/var/lib/faultline-controller/authority"]
     {
@@ -338,8 +341,21 @@ fn a_host_is_halted_and_released_by_its_agent_alone() {
 fn the_agents_unit_lets_its_guard_live_and_gives_it_the_hosts_own_mounts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd");
     let unit = std::fs::read_to_string(folder.join("faultline-agent.service")).unwrap();
+    let recovery = std::fs::read_to_string(folder.join("faultline-agent-recover.service")).unwrap();
     let settings: Vec<&str> = unit.lines().filter(|line| !line.starts_with('#')).collect();
+    let recovering: Vec<&str> = recovery.lines().filter(|line| !line.starts_with('#')).collect();
     for needed in [
+        "Type=oneshot",
+        "ExecStart=/usr/bin/faultline-agent recover",
+        "Before=faultline-agent.service",
+        "WantedBy=multi-user.target",
+    ] {
+        assert!(recovering.contains(&needed), "{needed}");
+    }
+    for needed in [
+        "Wants=network-online.target faultline-agent-recover.service",
+        "After=network-online.target faultline-agent-recover.service",
+        "Also=faultline-agent-recover.service",
         "KillMode=process",
         "OOMPolicy=continue",
         "Restart=always",
@@ -370,7 +386,7 @@ fn the_agents_unit_lets_its_guard_live_and_gives_it_the_hosts_own_mounts() {
         "RestrictNamespaces",
         "CacheDirectory",
     ];
-    for setting in settings {
+    for setting in settings.into_iter().chain(recovering) {
         assert!(!forbidden.iter().any(|word| setting.starts_with(word)), "{setting}");
     }
 }

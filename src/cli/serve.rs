@@ -13,6 +13,7 @@ use super::output;
 use crate::controller::Settings;
 use crate::run::stop::StopSignals;
 use crate::serve::{Options, serve};
+use crate::signals::reach::{Network, Reach};
 use crate::store::StoreAddress;
 
 /// Serve a fleet: agents, schedules, and an API for people and programs
@@ -44,6 +45,10 @@ pub struct Arguments {
     /// Let documents have `exec` signals, whose commands run on this host with the rights of this process
     #[arg(long)]
     pub allow_exec_signals: bool,
+    /// Networks that the http, tcp and prometheus signals of runs may reach, which are asked from this host: these alone
+    /// [default: all but link-local addresses and the metadata services of clouds]
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]
+    pub signal_allow: Vec<Network>,
 }
 
 /// Serves until a signal.
@@ -51,8 +56,13 @@ pub struct Arguments {
 /// # Errors
 /// If it cannot start.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let Arguments { data, listen, agents, advertise, store, approvals, allow_exec_signals } = arguments;
-    let settings = Settings { allow_exec_signals, least_approvals: approvals, ..Settings::default() };
+    let Arguments { data, listen, agents, advertise, store, approvals, allow_exec_signals, signal_allow } = arguments;
+    let settings = Settings {
+        allow_exec_signals,
+        least_approvals: approvals,
+        signal_reach: Reach::only(signal_allow),
+        ..Settings::default()
+    };
     let options = Options { data, api: listen, agents, store, advertise, settings };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -24,7 +24,8 @@ pub struct AgentView {
     /// The controllers that it is connected to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub controllers: Vec<String>,
-    /// How it is, in a word: `healthy`, `degraded` (an undo is stuck), `halted`, `guard-lost`, `unknown`.
+    /// How it is, in a word: `healthy`, `degraded` (an undo is stuck), `halted`, `guard-lost`, `must-stop` (for a
+    /// reason of a newer agent), `unknown`.
     pub health: String,
     /// All its labels: those bound to it, those that its owner gave, and those that the agent found out (below
     /// `faultline.dev/`). By these it is chosen.
@@ -151,6 +152,7 @@ impl AgentView {
         let health = match &view.status.must_stop {
             Some(MustStop::Halted(_)) => "halted",
             Some(MustStop::GuardLost) => "guard-lost",
+            Some(MustStop::Newer(_)) => "must-stop",
             None if !view.status.stuck.is_empty() => "degraded",
             None => "healthy",
         };

@@ -103,6 +103,7 @@ fn facts_of(view: HostView) -> HostFacts {
     let health = match view.status.must_stop {
         Some(MustStop::Halted(halt)) => HostHealth::Unhealthy(format!("halted: {}", halt.reason)),
         Some(MustStop::GuardLost) => HostHealth::Unhealthy("its guard is lost".into()),
+        Some(MustStop::Newer(why)) => HostHealth::Unhealthy(format!("it says that everything there must end: {why}")),
         None if !view.status.stuck.is_empty() => {
             HostHealth::Unhealthy(format!("{} faults could not be undone there", view.status.stuck.len()))
         }

@@ -17,6 +17,7 @@ mod error;
 mod fleet;
 pub mod game_days;
 pub mod halt;
+mod history;
 pub mod identity;
 pub mod journal;
 pub mod metrics;

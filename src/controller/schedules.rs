@@ -12,7 +12,7 @@ use crate::document::load::from_text;
 use crate::experiment::document::{Experiment, Kind};
 use crate::schedule::document::{ExperimentSource, Schedule};
 use crate::schedule::{Outcome, Preview, Rule, preview};
-use crate::store::{Definition, DefinitionKind, Refusal, Slot};
+use crate::store::{Author, Definition, DefinitionKind, Refusal, Slot};
 
 const KIND: DefinitionKind = DefinitionKind::Schedule;
 /// The longest time that is looked ahead.
@@ -276,7 +276,8 @@ impl Controller {
         let command = Command::new(Action::Schedule, scheduled.object()).with("sha256", hash);
         self.command(who, command, async {
             let now = self.now().await?;
-            let (by, scope) = (who.name.clone(), who.scope.to_string());
+            let scope = who.scope.to_string();
+            let by = Author { name: &who.name, scope: &scope };
             let version = match version {
                 Some(version) => version,
                 None => match self.store.definition(KIND, &name).await {
@@ -286,8 +287,8 @@ impl Controller {
                 },
             };
             let definition = match version {
-                0 => self.store.create_definition(KIND, &name, text, &by, &scope, now).await?,
-                version => self.store.change_definition(KIND, &name, version, text, &by, &scope, now).await?,
+                0 => self.store.create_definition(KIND, &name, text, by, now).await?,
+                version => self.store.change_definition(KIND, &name, version, text, by, now).await?,
             };
             Ok(view(definition, now).0)
         })

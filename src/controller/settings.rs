@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::experiment::document::BlastRadius;
+use crate::signals::reach::Reach;
 
 /// What whoever starts a controller decides once, and no call can change.
 #[derive(Debug, Clone)]
@@ -9,6 +10,8 @@ pub struct Settings {
     pub ceilings: BlastRadius,
     /// Whether `exec` signals, which run a command on the controller's own host, are allowed.
     pub allow_exec_signals: bool,
+    /// What the signals of runs may reach, which are asked from the controller's own host.
+    pub signal_reach: Reach,
     /// How long an approval counts.
     pub approvals_last: Duration,
     /// How long a halt, and a release, wait for the agents.
@@ -22,6 +25,7 @@ impl Default for Settings {
         Self {
             ceilings: BlastRadius::default(),
             allow_exec_signals: false,
+            signal_reach: Reach::default(),
             approvals_last: Duration::from_secs(24 * 3600),
             halt_patience: Duration::from_secs(30),
             least_approvals: 0,

@@ -43,6 +43,7 @@ async fn hosts_that_another_controller_has_are_chosen_and_not_asked() {
     let connection = AgentConnection {
         name: "db-2".into(),
         labels: labels(&[("role", "db")]),
+        bound: labels(&[("role", "db")]),
         capabilities: serde_json::Value::Null,
         certificate: "02".into(),
         version: "0.1.0".into(),

@@ -45,5 +45,24 @@ pub(super) fn fit(experiment: &Experiment, settings: &Settings) -> Result<(), Co
              `faultline serve --allow-exec-signals`",
         ));
     }
+    // Where a name leads is asked whenever a connection is made; what is plain already is said at once.
+    for (name, signal) in &spec.signals {
+        let asked = match signal {
+            Signal::Http(signal) => Some(signal.url.clone()),
+            Signal::Tcp(signal) => Some(format!("tcp://{}", signal.address)),
+            Signal::Prometheus(signal) => Some(signal.url.clone()),
+            Signal::Exec(_) | Signal::Host(_) => None,
+        };
+        let uri = asked.and_then(|url| url.parse::<http::Uri>().ok());
+        let host = uri.as_ref().and_then(http::Uri::host).map(|host| host.trim_matches(['[', ']']));
+        if let Some(Ok(address)) = host.map(str::parse)
+            && let Err(why) = settings.signal_reach.check(address)
+        {
+            return Err(ControllerError::unsuitable(
+                format!("signal `{name}`: {why}"),
+                "signals are asked from the controller's own host; ask another address",
+            ));
+        }
+    }
     Ok(())
 }

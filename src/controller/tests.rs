@@ -426,3 +426,56 @@ async fn a_schedule_is_kept_changed_suspended_and_removed() {
         assert!(status(&error) == 422 && (error.to_string().contains(told) || wrong == SCHEDULE), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_schedule_keeps_so_many_runs_and_forgets_the_others_with_their_folders() {
+    let fixture = two_databases().await;
+    let (controller, store) = (&fixture.controller, &fixture.controller.store);
+    let text = SCHEDULE.replace("  cron:", "  history: { keep: 2 }\n  cron:");
+    controller.put_schedule(&somebody("ann", Role::Operator), &text, None).await.unwrap();
+    let begin = store.now().await.unwrap();
+    let mut runs = Vec::new();
+    // A simulated clock: a run each night, of which the second left something and the last is under way.
+    for night in 0..6_u64 {
+        let now = begin + Duration::from_secs(night * 24 * 3600);
+        let origin = Origin::Schedule { name: "nightly".into(), slot: now };
+        let run = controller.new_run(&Scope::everything(), "schedule/nightly", submission(), origin).await.unwrap();
+        store.submit(&run, now).await.unwrap();
+        let claimed = store.claim_next(controller.id(), LEASE, now).await.unwrap().unwrap();
+        std::fs::create_dir_all(controller.runs_folder().join(&run.id)).unwrap();
+        std::fs::write(controller.runs_folder().join(&run.id).join("journal.jsonl"), "{}\n").unwrap();
+        if night < 5 {
+            let verdict = if night == 1 { "cleanup-unverified" } else { "held" };
+            store.finish(&run.id, claimed.epoch, verdict, "", now).await.unwrap();
+        }
+        runs.push(run.id);
+    }
+    let mut forgotten = controller.forget_old_runs().await.unwrap();
+    forgotten.sort();
+    let mut expected = vec![runs[0].clone(), runs[2].clone()];
+    expected.sort();
+    assert_eq!(forgotten, expected, "the newest two that are over stay, and what is open or not clean");
+    for (night, run) in runs.iter().enumerate() {
+        let stays = ![0, 2].contains(&night);
+        assert_eq!(store.run(run).await.is_ok(), stays, "night {night}");
+        assert_eq!(controller.runs_folder().join(run).exists(), stays, "night {night}");
+    }
+    assert_eq!(controller.forget_old_runs().await.unwrap(), [""; 0]);
+    controller.delete_schedule(&somebody("ann", Role::Operator), "nightly").await.unwrap();
+    assert_eq!(controller.forget_old_runs().await.unwrap(), [""; 0], "the runs of a removed schedule stay");
+}
+
+#[tokio::test]
+async fn signals_of_a_run_do_not_reach_the_metadata_of_a_cloud() {
+    let fixture = two_databases().await;
+    let ann = somebody("ann", Role::Operator);
+    for url in
+        ["http://169.254.169.254/latest/meta-data/", "http://[::ffff:169.254.169.254]/", "http://[fd00:ec2::254]:80/"]
+    {
+        let document = DOCUMENT.replace("http://127.0.0.1:9/", url);
+        let refused = fixture.controller.submit(&ann, Submission { document, ..submission() }).await.unwrap_err();
+        assert!(refused.to_string().contains("signal `shop`"), "{refused}");
+        assert_eq!(status(&refused), 422, "{refused}");
+    }
+    assert!(fixture.controller.submit(&ann, submission()).await.is_ok());
+}

@@ -89,6 +89,8 @@ pub enum MustStop {
     Halted(Halt),
     /// The guard is gone: nobody would undo if the agent died now.
     GuardLost,
+    /// For a reason that only a newer agent knows, as it says it.
+    Newer(String),
 }
 
 impl From<faultline_agent::node::MustStop> for MustStop {
@@ -96,6 +98,7 @@ impl From<faultline_agent::node::MustStop> for MustStop {
         match why {
             faultline_agent::node::MustStop::Halted(halt) => Self::Halted(halt),
             faultline_agent::node::MustStop::GuardLost => Self::GuardLost,
+            faultline_agent::node::MustStop::Newer(why) => Self::Newer(why.to_string()),
         }
     }
 }

@@ -202,6 +202,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     let find: FindAgent = Arc::new(move |host| Arc::new(RemoteAgent::new(Arc::clone(&by_name), host)));
     let running = Running::default();
     let stopping = stop.child_token();
+    crate::signals::reach::decide(options.settings.signal_reach.clone());
     let controller = Arc::new(Controller::new(Parts {
         id: id.clone(),
         store: Arc::new(store.clone()),

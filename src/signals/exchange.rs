@@ -16,6 +16,8 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::reach;
+
 /// Why an exchange failed, and on whose side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -165,13 +167,18 @@ impl Endpoint {
 /// Opens a TCP connection that sends small writes at once.
 pub(crate) async fn open(host: &str, port: u16) -> Result<TcpStream, Failure> {
     let connected = match host.parse::<std::net::IpAddr>() {
-        Ok(address) => TcpStream::connect((address, port)).await,
+        Ok(address) => {
+            reach::check(address).map_err(Failure::Ours)?;
+            TcpStream::connect((address, port)).await
+        }
         Err(_) => {
             let addresses = tokio::net::lookup_host((host, port))
                 .await
                 .map_err(|error| Failure::Theirs(format!("`{host}` cannot be resolved: {error}")))?;
             let mut last = Err(io::Error::new(io::ErrorKind::NotFound, format!("`{host}` has no address")));
             for address in addresses {
+                // The very address to which it is connected: another look-up might answer another one.
+                reach::check(address.ip()).map_err(Failure::Ours)?;
                 last = TcpStream::connect(address).await;
                 if last.is_ok() {
                     break;

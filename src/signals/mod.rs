@@ -14,6 +14,7 @@ mod http;
 mod open_loop;
 pub mod pace;
 mod prometheus;
+pub mod reach;
 pub mod sample;
 mod tcp;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::fleet_host::{FleetSubject, LostHosts};
 pub use self::host::Subject;
 use self::pace::{Lateness, Schedule};
+use self::reach::Reach;
 use self::sample::{Reading, Sample};
 use crate::experiment::document::Signal;
 
@@ -75,6 +77,7 @@ pub struct Source {
     epoch: Instant,
     lateness: Arc<Lateness>,
     kind: Kind,
+    reach: Reach,
 }
 
 #[derive(Debug)]
@@ -106,7 +109,9 @@ pub fn build(name: &str, signal: &Signal, context: &SignalContext) -> Result<Sou
         },
     };
     let kind = kind.map_err(|reason| SignalError { signal: name.into(), reason })?;
-    Ok(Source { name: name.into(), epoch: context.epoch, lateness: Arc::default(), kind })
+    // On one host, whoever runs it could reach the same himself.
+    let reach = if context.fleet.is_some() { reach::of_this_controller() } else { Reach::Everything };
+    Ok(Source { name: name.into(), epoch: context.epoch, lateness: Arc::default(), kind, reach })
 }
 
 impl Source {
@@ -146,6 +151,7 @@ impl Source {
             .enable_all()
             .build()
             .map_err(|error| format!("its event loop could not be set up: {error}"))?;
+        reach::keep_to(self.reach);
         let output = open_loop::Output { signal: self.name, sink, stop, lateness: self.lateness };
         let schedule = |interval| Schedule::new(self.epoch, interval);
         let run = async {

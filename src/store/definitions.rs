@@ -56,6 +56,15 @@ pub struct Definition {
     pub changed_at: Timestamp,
 }
 
+/// Who gives a definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Author<'a> {
+    /// His name.
+    pub name: &'a str,
+    /// His scope: what the definition does on its own later is bounded by it.
+    pub scope: &'a str,
+}
+
 impl Store {
     /// Keeps a new schedule or game day.
     ///
@@ -66,8 +75,7 @@ impl Store {
         kind: DefinitionKind,
         name: &str,
         document: &str,
-        by: &str,
-        scope: &str,
+        by: Author<'_>,
         now: Timestamp,
     ) -> Result<Definition, StoreError> {
         self.done("keep a definition", || async {
@@ -79,9 +87,9 @@ impl Store {
             .bind(kind.as_str())
             .bind(name)
             .bind(document)
-            .bind(by)
+            .bind(by.name)
             .bind(micros(now))
-            .bind(scope)
+            .bind(by.scope)
             .fetch_one(work.on())
             .await;
             let made = match row {
@@ -106,8 +114,7 @@ impl Store {
         name: &str,
         version: i64,
         document: &str,
-        by: &str,
-        scope: &str,
+        by: Author<'_>,
         now: Timestamp,
     ) -> Result<Definition, StoreError> {
         self.done("change a definition", || async {
@@ -121,9 +128,9 @@ impl Store {
             .bind(name)
             .bind(version)
             .bind(document)
-            .bind(by)
+            .bind(by.name)
             .bind(micros(now))
-            .bind(scope)
+            .bind(by.scope)
             .fetch_optional(work.on())
             .await?;
             let Some(row) = row else { return Err(other_version(work.on(), kind, name, version).await) };

@@ -68,7 +68,7 @@ pub use self::audit::AuditFilter;
 pub use self::certificates::{Certificate, CertificateRole, NewCertificate};
 pub use self::columns::UnknownWord;
 pub use self::controllers::Controller;
-pub use self::definitions::{Definition, DefinitionKind};
+pub use self::definitions::{Author, Definition, DefinitionKind};
 pub use self::enrolment::{EnrolmentToken, NewEnrolmentToken};
 pub use self::error::{Refusal, StoreError};
 pub use self::game_days::{GameDay, GameDayCursor, GameDayEntry, GameDayPlan, NewGameDay};

@@ -8,7 +8,7 @@ use crate::plan::Step;
 
 /// How an agent's host stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NodeStatus {
     /// The faults of this agent that are in place.
     pub active: Vec<ActiveFault>,
@@ -21,7 +21,7 @@ pub struct NodeStatus {
 
 /// A fault in place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ActiveFault {
     /// Its id.
     pub id: FaultId,
@@ -35,7 +35,7 @@ pub struct ActiveFault {
 
 /// A fault that could not be undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct StuckFault {
     /// Its id.
     pub id: FaultId,

@@ -15,7 +15,7 @@ pub enum Bite {
 
 /// One measure taken at the injection point, beside what was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Measurement {
     /// What was measured; the name of the [`Dose`](super::Dose) where it answers one.
     pub name: String,
@@ -32,7 +32,7 @@ pub struct Measurement {
 
 /// What a fault was measured to do, at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// Whether it acts.
     pub bite: Bite,

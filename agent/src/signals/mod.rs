@@ -31,7 +31,7 @@ pub enum HostSubject {
 
 /// One reading. Shares are from 0 to 1 and cover the time since the reading before.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct HostReading {
     /// Time in which the processors worked: of all of them, or of a cgroup's quota where it has one.
     pub cpu: Option<f64>,

@@ -36,7 +36,13 @@ struct Listed {
 impl Listed {
     fn add(&self, host: &str) {
         let labels = BTreeMap::from([("role".to_owned(), "db".to_owned())]);
-        let facts = HostFacts { name: host.to_owned(), labels, connected: true, health: HostHealth::Healthy };
+        let facts = HostFacts {
+            name: host.to_owned(),
+            labels,
+            bound: BTreeMap::new(),
+            connected: true,
+            health: HostHealth::Healthy,
+        };
         self.facts.lock().unwrap().insert(host.to_owned(), facts);
         self.agents.lock().unwrap().insert(host.to_owned(), Arc::new(FakeAgent::named(host)));
     }
@@ -214,6 +220,7 @@ impl Controllers {
             let connection = AgentConnection {
                 name: (*host).into(),
                 labels: BTreeMap::new(),
+                bound: BTreeMap::new(),
                 capabilities: serde_json::Value::Null,
                 certificate: "01".into(),
                 version: "0".into(),

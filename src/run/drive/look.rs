@@ -45,6 +45,7 @@ impl Drive<'_, '_> {
                 MustStop::GuardLost => Stop::Broken(format!(
                     "the guard of {who} died; without it nobody would undo after a crash of its worker"
                 )),
+                MustStop::Newer(why) => Stop::Broken(format!("{who} says that everything there must end: {why}")),
             })
         })
     }

@@ -40,17 +40,13 @@ pub struct Cursor {
     pub id: String,
 }
 
-/// What [`Store::prune_runs`] keeps of the runs that are over.
+/// What [`Store::runs_to_forget`] keeps of the runs that are over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keep {
-    /// Only runs of this schedule are pruned; all runs if there is none.
-    pub schedule: Option<String>,
-    /// The newest so many that held.
-    pub held: u32,
-    /// The newest so many others.
-    pub others: u32,
-    /// And all that ended at this time or later.
-    pub since: Option<Timestamp>,
+    /// Of which schedule.
+    pub schedule: String,
+    /// So many of its runs, the newest.
+    pub newest: u32,
 }
 
 impl Store {
@@ -145,39 +141,54 @@ impl Store {
         .await
     }
 
-    /// Forgets runs that are over, except those that are to be kept, and says which, so that their folders can be removed.
-    /// Slots remember that they fired.
+    /// The runs of a schedule that are over and not to be kept, as far as it is this controller's to forget them: it
+    /// drove them last, or nobody did, or who did has not been seen since `gone_before`. Never one that is open, or whose
+    /// cleanup was not verified: what is known of what it left must not be lost.
     ///
     /// # Errors
     /// The store's own.
-    pub async fn prune_runs(&self, keep: &Keep) -> Result<Vec<String>, StoreError> {
-        self.done("forget old runs", || async {
-            let mut work = self.begin(Under::Rows).await?;
+    pub async fn runs_to_forget(
+        &self,
+        keep: &Keep,
+        controller: &str,
+        gone_before: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        self.done("look for old runs", || async {
             let rows = sqlx::query(
                 "SELECT id FROM (
-                    SELECT id, finished_at, CASE WHEN verdict = 'held' THEN 1 ELSE 0 END AS held,
-                        ROW_NUMBER() OVER (PARTITION BY CASE WHEN verdict = 'held' THEN 1 ELSE 0 END
-                            ORDER BY submitted_at DESC, id DESC) AS place
+                    SELECT id, controller, verdict, ROW_NUMBER() OVER (ORDER BY submitted_at DESC, id DESC) AS place
                     FROM runs
-                    WHERE state IN ('finished', 'cancelled')
-                      AND ($1 IS NULL OR (origin = 'schedule' AND origin_name = $1))) ended
-                 WHERE place > CASE held WHEN 1 THEN $2 ELSE $3 END AND ($4 IS NULL OR finished_at < $4)
+                    WHERE state IN ('finished', 'cancelled') AND origin = 'schedule' AND origin_name = $1) ended
+                 WHERE place > $2 AND (verdict IS NULL OR verdict <> 'cleanup-unverified')
+                   AND (controller IS NULL OR controller = $3 OR NOT EXISTS (
+                        SELECT 1 FROM controllers seen WHERE seen.id = ended.controller AND seen.seen_at >= $4))
                  ORDER BY id",
             )
-            .bind(keep.schedule.as_deref())
-            .bind(i64::from(keep.held))
-            .bind(i64::from(keep.others))
-            .bind(keep.since.map(micros))
-            .fetch_all(work.on())
+            .bind(keep.schedule.as_str())
+            .bind(i64::from(keep.newest))
+            .bind(controller)
+            .bind(micros(gone_before))
+            .fetch_all(&self.readers)
             .await?;
-            let mut pruned = Vec::with_capacity(rows.len());
-            for row in &rows {
-                let id = row.text("id")?;
-                sqlx::query("DELETE FROM runs WHERE id = $1").bind(id.as_str()).execute(work.on()).await?;
-                pruned.push(id);
-            }
+            rows.iter().map(|row| row.text("id")).collect()
+        })
+        .await
+    }
+
+    /// Forgets a run that is over, with all that belongs to it. `false` if there is none, or it is not over. Slots
+    /// remember that they fired.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn forget_run(&self, run: &str) -> Result<bool, StoreError> {
+        self.done("forget a run", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let gone = sqlx::query("DELETE FROM runs WHERE id = $1 AND state IN ('finished', 'cancelled')")
+                .bind(run)
+                .execute(work.on())
+                .await?;
             work.commit().await?;
-            Ok(pruned)
+            Ok(gone.rows_affected() == 1)
         })
         .await
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{LEASE, Place, around, at, both, count, nightly, run};
+use super::{LEASE, Place, around, at, both, by, count, nightly, run};
 use crate::audit::Deed;
 use crate::store::runs::{NewRun, Origin, RunFilter, RunState};
 use crate::store::{
@@ -113,7 +113,7 @@ fn a_slot_fires_once_whoever_tries() {
     both(|place| async move {
         let stores = stores(&place).await;
         stores[0]
-            .create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", "ann", "*", at(0))
+            .create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", by("ann"), at(0))
             .await
             .unwrap();
         let outcomes = at_once(&stores, |task, store| async move {
@@ -145,7 +145,7 @@ fn schedules_that_must_run_alone_do() {
     both(|place| async move {
         let stores = stores(&place).await;
         stores[0]
-            .create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", "ann", "*", at(0))
+            .create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", by("ann"), at(0))
             .await
             .unwrap();
         let fired = at_once(&stores, |task, store| async move {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use super::{LEASE, Place, at, both, count, nightly, run};
+use super::{LEASE, Place, at, both, by, count, nightly, run};
 use crate::audit::Deed;
 use crate::store::runs::{NewRun, Origin, RunState};
 use crate::store::transaction::Under;
@@ -138,10 +138,7 @@ fn a_claim_that_is_killed_in_its_middle_was_never_made() {
 fn a_store_is_whole_whenever_its_controller_is_killed() {
     both(|place| async move {
         let store = place.open().await;
-        store
-            .create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", "ann", "*", at(0))
-            .await
-            .unwrap();
+        store.create_definition(DefinitionKind::Schedule, "nightly", "kind: Schedule", by("ann"), at(0)).await.unwrap();
         let mut told = BTreeSet::new();
         for round in 1..=8_u64 {
             let mut controller = Controller::start(&place, &round.to_string());

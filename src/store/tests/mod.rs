@@ -112,3 +112,8 @@ fn a_place_is_what_it_says() {
         assert!(words.starts_with(if place.is_sqlite() { "SQLite 3." } else { "PostgreSQL " }), "{words}");
     });
 }
+
+/// Somebody who may do everything.
+fn by(name: &str) -> super::Author<'_> {
+    super::Author { name, scope: "*" }
+}

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::{LEASE, at, both, count, run};
 use crate::store::runs::{Cursor, Keep, NewRun, Origin, RunFilter, RunState};
-use crate::store::{Refusal, Store, StoreError};
+use crate::store::{Controller, Refusal, Store, StoreError};
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Refusal {
     result.unwrap_err().refusal().cloned().expect("a refusal")
@@ -297,30 +297,50 @@ fn runs_are_listed_by_what_they_are_page_by_page() {
 }
 
 #[test]
-fn old_runs_are_forgotten_within_their_limits() {
+fn old_runs_of_a_schedule_are_forgotten_but_for_what_is_open_or_not_clean() {
     both(|place| async move {
         let store = place.open().await;
+        let made_by = |number: i64| match number % 2 {
+            0 => Origin::Schedule { name: "nightly".into(), slot: at(number) },
+            _ => Origin::Api,
+        };
         for number in 0..12 {
-            let origin = match number % 2 {
-                0 => Origin::Schedule { name: "nightly".into(), slot: at(number) },
-                _ => Origin::Api,
-            };
-            store.submit(&NewRun { origin, ..run(&format!("r{number:02}"), &["h"]) }, at(number)).await.unwrap();
-            let id = claimed(&store, "c", number).await.unwrap();
-            let verdict = if number < 6 { "held" } else { "violated" };
+            store
+                .submit(&NewRun { origin: made_by(number), ..run(&format!("r{number:02}"), &["h"]) }, at(number))
+                .await
+                .unwrap();
+            let driver = if number == 4 { "other" } else { "c" };
+            let id = claimed(&store, driver, number).await.unwrap();
+            let verdict = if number == 2 { "cleanup-unverified" } else { "held" };
             store.finish(&id, 1, verdict, "", at(number)).await.unwrap();
         }
-        store.submit(&run("queued", &["h"]), at(20)).await.unwrap();
-        let keep = Keep { schedule: Some("nightly".into()), held: 1, others: 2, since: None };
-        assert_eq!(store.prune_runs(&keep).await.unwrap(), ["r00", "r02", "r06"]);
-        assert_eq!(store.prune_runs(&keep).await.unwrap(), [""; 0]);
-        let keep = Keep { schedule: None, held: 0, others: 0, since: Some(at(5)) };
-        assert_eq!(store.prune_runs(&keep).await.unwrap(), ["r01", "r03", "r04"]);
-        let keep = Keep { since: None, ..keep };
-        assert_eq!(store.prune_runs(&keep).await.unwrap().len(), 6);
-        assert_eq!(count(&store, "SELECT COUNT(*) AS n FROM run_documents").await, 1, "what belongs to them goes too");
-        assert_eq!(count(&store, "SELECT COUNT(*) AS n FROM run_hosts").await, 1);
-        assert_eq!(store.run("queued").await.unwrap().state, RunState::Queued, "what is not over is never forgotten");
+        let queued = NewRun { origin: made_by(20), ..run("queued", &["h"]) };
+        store.submit(&queued, at(20)).await.unwrap();
+        let other = Controller {
+            id: "other".into(),
+            address: "https://other:7443".into(),
+            agents: String::new(),
+            version: "0.1.0".into(),
+            started_at: at(0),
+            seen_at: at(50),
+        };
+        store.controller_seen(&other).await.unwrap();
+        let old = async |newest, gone_before| {
+            let keep = Keep { schedule: "nightly".into(), newest };
+            store.runs_to_forget(&keep, "c", at(gone_before)).await.unwrap()
+        };
+        assert_eq!(old(6, 0).await, [""; 0]);
+        assert_eq!(old(2, 0).await, ["r00", "r06"], "r02 left something, and r04 is of a controller that lives");
+        assert_eq!(old(2, 51).await, ["r00", "r04", "r06"], "which lives no more");
+        for id in old(2, 51).await {
+            assert!(store.forget_run(&id).await.unwrap());
+            assert!(!store.forget_run(&id).await.unwrap(), "once");
+        }
+        assert_eq!(old(2, 51).await, [""; 0]);
+        assert!(!store.forget_run("queued").await.unwrap(), "what is not over is never forgotten");
+        assert_eq!(store.run("queued").await.unwrap().state, RunState::Queued);
+        assert_eq!(count(&store, "SELECT COUNT(*) AS n FROM run_documents").await, 10, "what belongs to them goes too");
+        assert_eq!(count(&store, "SELECT COUNT(*) AS n FROM run_hosts").await, 10);
     });
 }
 

@@ -1,4 +1,4 @@
-use super::{LEASE, at, both, count, nightly, run};
+use super::{LEASE, at, both, by, count, nightly, run};
 use crate::store::runs::{NewRun, Origin};
 use crate::store::{DefinitionKind, Refusal, SlotClaim, SlotOutcome};
 
@@ -11,16 +11,16 @@ fn definitions_are_changed_only_by_who_has_read_them() {
     both(|place| async move {
         let store = place.open().await;
         let (kind, other) = (DefinitionKind::Schedule, DefinitionKind::GameDay);
-        let made = store.create_definition(kind, "nightly", "one", "ann", "*", at(0)).await.unwrap();
+        let made = store.create_definition(kind, "nightly", "one", by("ann"), at(0)).await.unwrap();
         assert_eq!((made.version, made.suspended, made.last_fire), (1, false, None));
-        store.create_definition(other, "nightly", "a game day", "ann", "*", at(0)).await.unwrap();
-        let again = store.create_definition(kind, "nightly", "two", "bob", "*", at(0)).await.unwrap_err();
+        store.create_definition(other, "nightly", "a game day", by("ann"), at(0)).await.unwrap();
+        let again = store.create_definition(kind, "nightly", "two", by("bob"), at(0)).await.unwrap_err();
         assert_eq!(again.refusal(), Some(&Refusal::Exists { kind: "schedule", name: "nightly".into() }));
 
-        let changed = store.change_definition(kind, "nightly", 1, "two", "bob", "*", at(1)).await.unwrap();
+        let changed = store.change_definition(kind, "nightly", 1, "two", by("bob"), at(1)).await.unwrap();
         assert_eq!((changed.version, changed.document.as_str(), changed.changed_by.as_str()), (2, "two", "bob"));
         assert_eq!((changed.created_by.as_str(), changed.created_at), ("ann", at(0)));
-        let late = store.change_definition(kind, "nightly", 1, "three", "eve", "*", at(2)).await.unwrap_err();
+        let late = store.change_definition(kind, "nightly", 1, "three", by("eve"), at(2)).await.unwrap_err();
         let expected = Refusal::Changed { kind: "schedule", name: "nightly".into(), given: 1, current: 2 };
         assert_eq!(late.refusal(), Some(&expected));
         assert_eq!(store.remove_definition(kind, "nightly", 1).await.unwrap_err().refusal(), Some(&expected));
@@ -43,7 +43,7 @@ fn a_slot_is_decided_once_and_for_ever() {
     both(|place| async move {
         let store = place.open().await;
         let kind = DefinitionKind::Schedule;
-        store.create_definition(kind, "nightly", "one", "ann", "*", at(0)).await.unwrap();
+        store.create_definition(kind, "nightly", "one", by("ann"), at(0)).await.unwrap();
         let claim = store.claim_slot(&nightly(1, at(10)), true, &fire(10), at(10)).await.unwrap();
         assert!(matches!(claim, SlotClaim::Fired(run) if run.id == "s10"));
         let again = NewRun { id: "another".into(), ..fire(10) };
@@ -88,12 +88,12 @@ fn a_schedule_that_was_suspended_changed_or_removed_does_not_fire_what_was_compu
         let kind = DefinitionKind::Schedule;
         let fires = async |version| store.claim_slot(&nightly(version, at(1)), false, &fire(1), at(1)).await.unwrap();
         assert_eq!(fires(1).await, SlotClaim::Stale);
-        store.create_definition(kind, "nightly", "one", "ann", "*", at(0)).await.unwrap();
+        store.create_definition(kind, "nightly", "one", by("ann"), at(0)).await.unwrap();
         store.suspend_definition(kind, "nightly", true, "ann", at(0)).await.unwrap();
         assert_eq!(fires(1).await, SlotClaim::Stale);
         assert_eq!(fires(2).await, SlotClaim::Stale);
         store.suspend_definition(kind, "nightly", false, "ann", at(0)).await.unwrap();
-        store.change_definition(kind, "nightly", 3, "two", "ann", "*", at(0)).await.unwrap();
+        store.change_definition(kind, "nightly", 3, "two", by("ann"), at(0)).await.unwrap();
         assert_eq!(fires(3).await, SlotClaim::Stale);
         assert_eq!(count(&store, "SELECT COUNT(*) AS n FROM slots").await, 0);
 
