@@ -274,7 +274,7 @@ fn never_do_two_lead_at_a_time() {
                     // Time passes between asking for it and using it, differently for each.
                     let now = clock.fetch_add(random.random_range(0..3), Ordering::SeqCst);
                     if random.random_bool(0.3) {
-                        tokio::time::sleep(std::time::Duration::from_millis(random.random_range(0..5))).await;
+                        tokio::time::sleep(Duration::from_millis(random.random_range(0..5))).await;
                     }
                     match epoch {
                         None => {
