@@ -97,8 +97,7 @@ impl Network {
             println!("skipped: {missing} is not installed (Debian package iproute2)");
             return None;
         }
-        let mut seen: Vec<PathBuf> = seen.iter().map(|path| path.to_path_buf()).collect();
-        seen.push(Path::new(env!("CARGO_BIN_EXE_faultline")).parent().unwrap().to_path_buf());
+        let seen = and_the_programs(seen);
         let switch = Machine::start(&seen, Place::Here, CloneFlags::CLONE_NEWNET);
         let place = Place::NetworkOf(switch.first.id());
         place.run("ip", &["link", "add", "switch", "type", "bridge"]);
@@ -124,11 +123,16 @@ impl Network {
     }
 }
 
+/// What a host sees of `/tmp`: these folders, and that of the programs, which may be there too.
+fn and_the_programs(seen: &[&Path]) -> Vec<PathBuf> {
+    let programs = Path::new(env!("CARGO_BIN_EXE_faultline")).parent().unwrap();
+    seen.iter().copied().chain([programs]).map(Path::to_path_buf).collect()
+}
+
 impl Machine {
     /// A host that shares the network of this machine, and sees of `/tmp` these folders alone.
     pub fn on_this_network(seen: &[&Path]) -> Self {
-        let seen: Vec<PathBuf> = seen.iter().map(|path| path.to_path_buf()).collect();
-        Self::start(&seen, Place::Here, CloneFlags::empty())
+        Self::start(&and_the_programs(seen), Place::Here, CloneFlags::empty())
     }
 
     fn start(seen: &[PathBuf], switch: Place, network: CloneFlags) -> Self {

@@ -8,6 +8,8 @@
 //! - this room keeps nothing on disk and knows no store: who wants to, subscribes to its events.
 
 mod greet;
+mod halts;
+mod heard;
 mod labels;
 mod line;
 mod view;
@@ -17,13 +19,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use faultline_agent::halt::{Halt, HaltScope};
 use faultline_agent::identity::FaultId;
 use faultline_agent::lease::LEASE;
-use faultline_agent::node::{MustStop, NodeStatus, Undone};
-use faultline_agent::session::BY_THE_CONTROLLER;
+use faultline_agent::node::NodeStatus;
 use faultline_agent::session::limits::SILENCE;
-use faultline_agent::session::wire::{Goodbye, Heartbeat, Others, UndoneAlone};
+use faultline_agent::session::wire::Others;
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
@@ -38,9 +38,6 @@ pub use view::{FleetEvent, HostView, Peer};
 
 /// So many events may be unread by a subscriber before it misses some.
 const EVENTS: usize = 16 * 1024;
-
-/// So many faults that a host undid alone are remembered: more than a run has on one host.
-const ALONE: usize = 256;
 
 /// How often it is looked who is silent.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -220,21 +217,6 @@ impl Registry {
         }
     }
 
-    /// Every host that is connected, by name, with the halt that somebody set there for all its runs, if there is one.
-    pub fn halts_by_hand(&self) -> Vec<(String, Option<Halt>)> {
-        let hosts = self.hosts();
-        let connected = hosts.iter().filter(|(_, host)| host.line.is_some());
-        let halt = |host: &Host| match &host.status.must_stop {
-            Some(MustStop::Halted(halt))
-                if halt.scope != HaltScope::Folder && !halt.reason.starts_with(BY_THE_CONTROLLER) =>
-            {
-                Some(halt.clone())
-            }
-            _ => None,
-        };
-        connected.map(|(name, host)| (name.clone(), halt(host))).collect()
-    }
-
     /// How long ago a host was heard.
     pub(crate) fn silent_for(&self, name: &str) -> Option<Duration> {
         self.hosts().get(name).map(|host| host.heard.elapsed())
@@ -254,91 +236,6 @@ impl Registry {
         hosts.get(name)?.alone.iter().rev().find(|(known, _)| known == fault).map(|(_, alone)| alone.clone())
     }
 
-    /// The halt that is in force for the whole fleet.
-    pub fn halted(&self) -> Option<String> {
-        self.halted.borrow().clone()
-    }
-
-    /// A halt is being ordered until this is dropped: it is in force here before it is in the store, and must not be
-    /// released meanwhile because the store knows of none.
-    pub fn order_halt(&self) -> HaltOrdered<'_> {
-        self.ordering.fetch_add(1, Ordering::SeqCst);
-        HaltOrdered(self)
-    }
-
-    /// Whether a halt is being ordered at this moment.
-    pub fn is_ordering_halt(&self) -> bool {
-        self.ordering.load(Ordering::SeqCst) > 0
-    }
-
-    /// From now on a halt is in force, or none; hosts that join are told so. Asks nobody.
-    pub fn set_halted(&self, reason: Option<String>) {
-        self.halted.send_replace(reason);
-    }
-
-    /// A heartbeat came over a line.
-    pub(crate) fn beat(&self, name: &str, line: &Arc<Line>, beat: Heartbeat) {
-        line.heard_clock(beat.clock_ns);
-        if self.hear(name, line, beat.status.as_deref()) {
-            self.alone(name, beat.undone_alone);
-        }
-    }
-
-    /// Anything came over a line; answers whether it is that of the host still.
-    pub(crate) fn hear(&self, name: &str, line: &Arc<Line>, status: Option<&str>) -> bool {
-        let mut hosts = self.hosts();
-        let Some(host) = hosts.get_mut(name).filter(|host| host.has(line)) else { return false };
-        host.heard = Instant::now();
-        if let Some(status) = status {
-            match serde_json::from_str(status) {
-                Ok(status) => host.status = status,
-                Err(error) => tracing::warn!(host = name, %error, "a status cannot be understood"),
-            }
-        }
-        true
-    }
-
-    /// The agent said goodbye.
-    pub(crate) fn farewell(&self, name: &str, line: &Arc<Line>, goodbye: &Goodbye) {
-        if self.hear(name, line, Some(&goodbye.status)) && self.take(name, line) {
-            line.end("goodbye", true);
-            self.tell(FleetEvent::Left { host: name.to_owned(), because: goodbye.reason.clone() });
-        }
-    }
-
-    /// A line was lost.
-    pub(crate) fn lost(&self, name: &str, line: &Arc<Line>, because: &str) {
-        line.end(because, true);
-        if self.take(name, line) {
-            self.tell(FleetEvent::Vanished { host: name.to_owned(), because: because.to_owned() });
-        }
-    }
-
-    /// Takes the line from the host, if it is its line still.
-    fn take(&self, name: &str, line: &Arc<Line>) -> bool {
-        let mut hosts = self.hosts();
-        let host = hosts.get_mut(name).filter(|host| host.has(line));
-        host.is_some_and(|host| host.line.take().is_some())
-    }
-
-    fn alone(&self, name: &str, all: Vec<UndoneAlone>) {
-        for UndoneAlone { fault, because, undone } in all {
-            match serde_json::from_str::<Undone>(&undone) {
-                Ok(undone) => {
-                    if let (Some(host), Ok(fault)) = (self.hosts().get_mut(name), fault.parse()) {
-                        let alone = fleet::UndoneAlone { because: because.clone(), verified: undone.verified };
-                        host.alone.push_back((fault, alone));
-                        if host.alone.len() > ALONE {
-                            host.alone.pop_front();
-                        }
-                    }
-                    self.tell(FleetEvent::UndoneAlone { host: name.to_owned(), fault, because, undone });
-                }
-                Err(error) => tracing::warn!(host = name, %error, "an undo report cannot be understood"),
-            }
-        }
-    }
-
     fn tell(&self, event: FleetEvent) {
         // Nobody may listen.
         let _ = self.events.send(event);
@@ -346,16 +243,6 @@ impl Registry {
 
     fn number(&self) -> u64 {
         self.lines.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-/// An order to halt that is being carried out.
-#[derive(Debug)]
-pub struct HaltOrdered<'a>(&'a Registry);
-
-impl Drop for HaltOrdered<'_> {
-    fn drop(&mut self) {
-        self.0.ordering.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
