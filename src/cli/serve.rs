@@ -45,7 +45,8 @@ pub struct Arguments {
     /// Let documents have `exec` signals, whose commands run on this host with the rights of this process
     #[arg(long)]
     pub allow_exec_signals: bool,
-    /// Networks that the http, tcp and prometheus signals of runs may reach, which are asked from this host: these alone
+    /// Networks that the http, tcp and prometheus signals of runs and the Alertmanager of game days may be in, which are
+    /// asked from this host: these alone
     /// [default: all but link-local addresses and the metadata services of clouds]
     #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]
     pub signal_allow: Vec<Network>,

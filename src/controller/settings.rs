@@ -10,7 +10,7 @@ pub struct Settings {
     pub ceilings: BlastRadius,
     /// Whether `exec` signals, which run a command on the controller's own host, are allowed.
     pub allow_exec_signals: bool,
-    /// What the signals of runs may reach, which are asked from the controller's own host.
+    /// What the signals of runs and the alerts of game days may reach, which are asked from the controller's own host.
     pub signal_reach: Reach,
     /// How long an approval counts.
     pub approvals_last: Duration,

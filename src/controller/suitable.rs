@@ -4,6 +4,7 @@ use super::{ControllerError, Settings};
 use crate::document::Document;
 use crate::document::load::{Loaded, from_text};
 use crate::experiment::document::{Experiment, Signal};
+use crate::game_day::document::GameDay;
 
 /// The one experiment in a text, checked, and fit for a fleet.
 ///
@@ -53,16 +54,28 @@ pub(super) fn fit(experiment: &Experiment, settings: &Settings) -> Result<(), Co
             Signal::Prometheus(signal) => Some(signal.url.clone()),
             Signal::Exec(_) | Signal::Host(_) => None,
         };
-        let uri = asked.and_then(|url| url.parse::<http::Uri>().ok());
-        let host = uri.as_ref().and_then(http::Uri::host).map(|host| host.trim_matches(['[', ']']));
-        if let Some(Ok(address)) = host.map(str::parse)
-            && let Err(why) = settings.signal_reach.check(address)
-        {
-            return Err(ControllerError::unsuitable(
-                format!("signal `{name}`: {why}"),
-                "signals are asked from the controller's own host; ask another address",
-            ));
+        if let Some(url) = asked {
+            in_reach(&format!("signal `{name}`"), &url, settings)?;
         }
     }
     Ok(())
+}
+
+/// Whether a controller may ask the Alertmanager of a game day, as far as its address is plain.
+///
+/// # Errors
+/// If not, with the reason.
+pub(super) fn alerts_in_reach(game_day: &GameDay, settings: &Settings) -> Result<(), ControllerError> {
+    let alertmanager = game_day.spec.alertmanager.as_ref();
+    alertmanager.map_or(Ok(()), |asked| in_reach("alertmanager", &asked.url, settings))
+}
+
+fn in_reach(what: &str, url: &str, settings: &Settings) -> Result<(), ControllerError> {
+    let uri = url.parse::<http::Uri>().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).map(|host| host.trim_matches(['[', ']']));
+    let Some(Ok(address)) = host.map(str::parse) else { return Ok(()) };
+    settings.signal_reach.check(address).map_err(|why| {
+        let hint = "signals and alerts are asked from the controller's own host; ask another address";
+        ControllerError::unsuitable(format!("{what}: {why}"), hint)
+    })
 }

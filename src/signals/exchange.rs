@@ -16,7 +16,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::reach;
+use super::reach::{self, Reach};
 
 /// Why an exchange failed, and on whose side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +150,11 @@ impl Endpoint {
         self.begin(stream).await
     }
 
+    /// The same, to what this reach allows alone, whichever thread it is on.
+    pub(crate) async fn connect_within(&self, reach: &Reach) -> Result<SendRequest<Full<Bytes>>, Failure> {
+        self.begin(open_if(&self.host, self.port, |address| reach.check(address)).await?).await
+    }
+
     async fn begin(&self, stream: TcpStream) -> Result<SendRequest<Full<Bytes>>, Failure> {
         let Some((connector, name)) = &self.tls else {
             return begin(stream).await;
@@ -166,9 +171,17 @@ impl Endpoint {
 
 /// Opens a TCP connection that sends small writes at once.
 pub(crate) async fn open(host: &str, port: u16) -> Result<TcpStream, Failure> {
+    open_if(host, port, reach::check).await
+}
+
+async fn open_if(
+    host: &str,
+    port: u16,
+    may: impl Fn(std::net::IpAddr) -> Result<(), String>,
+) -> Result<TcpStream, Failure> {
     let connected = match host.parse::<std::net::IpAddr>() {
         Ok(address) => {
-            reach::check(address).map_err(Failure::Ours)?;
+            may(address).map_err(Failure::Ours)?;
             TcpStream::connect((address, port)).await
         }
         Err(_) => {
@@ -178,7 +191,7 @@ pub(crate) async fn open(host: &str, port: u16) -> Result<TcpStream, Failure> {
             let mut last = Err(io::Error::new(io::ErrorKind::NotFound, format!("`{host}` has no address")));
             for address in addresses {
                 // The very address to which it is connected: another look-up might answer another one.
-                reach::check(address.ip()).map_err(Failure::Ours)?;
+                may(address.ip()).map_err(Failure::Ours)?;
                 last = TcpStream::connect(address).await;
                 if last.is_ok() {
                     break;

@@ -1,4 +1,4 @@
-//! Which addresses the signals of a controller's runs may reach. They run from the controller's own host, so whoever may
+//! Which addresses the signals of a controller's runs, and the alerts of its game days, may reach. They are asked from the controller's own host, so whoever may
 //! submit an experiment could otherwise have it ask what only that host can reach, above all the metadata service of a
 //! cloud, which hands out the host's credentials.
 //!

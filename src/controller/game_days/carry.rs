@@ -78,7 +78,8 @@ impl Carrying {
             Some(alertmanager) => {
                 let tell = move |at, reading| told.send((at, reading)).is_ok();
                 let broken = |why| ControllerError::Broken(format!("alerts cannot be read: {why}"));
-                Some(Sampler::start(alertmanager, tell).map_err(broken)?)
+                let reach = controller.settings.signal_reach.clone();
+                Some(Sampler::start(alertmanager, reach, tell).map_err(broken)?)
             }
             None => None,
         };

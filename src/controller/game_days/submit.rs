@@ -32,6 +32,7 @@ impl Controller {
         self.admit(who, Action::LeadGameDay).await?;
         let (game_day, known) = read(document)?;
         self.enough_approvals(&game_day)?;
+        suitable::alerts_in_reach(&game_day, &self.settings)?;
         // Told before anything else: the hosts of a halted fleet cannot be had either.
         if let Some(halt) = self.store.halted().await? {
             return Err(Refusal::Halted(halt).into());

@@ -7,6 +7,7 @@ use hyper::body::Bytes;
 use super::{Alert, Reading, answer};
 use crate::game_day::document::Alertmanager;
 use crate::signals::exchange::{Endpoint, drain, send};
+use crate::signals::reach::Reach;
 
 /// The longest answer that is read.
 const LONGEST: usize = 16 << 20;
@@ -17,14 +18,15 @@ pub struct Reader {
     endpoint: Endpoint,
     headers: Vec<(HeaderName, HeaderValue)>,
     timeout: TimeSpan,
+    reach: Reach,
 }
 
 impl Reader {
-    /// A reader of this Alertmanager; nothing is asked yet.
+    /// A reader of this Alertmanager, which connects to what `reach` allows alone; nothing is asked yet.
     ///
     /// # Errors
     /// What is wrong with its address or its header fields.
-    pub fn new(alertmanager: &Alertmanager) -> Result<Self, String> {
+    pub fn new(alertmanager: &Alertmanager, reach: Reach) -> Result<Self, String> {
         let mut endpoint = Endpoint::parse(&alertmanager.url)?;
         if endpoint.path.contains('?') {
             return Err(format!("`{}` holds a query; give the server's address alone", alertmanager.url));
@@ -43,7 +45,7 @@ impl Reader {
                 Ok((field, value))
             })
             .collect::<Result<_, String>>()?;
-        Ok(Self { endpoint, headers, timeout: alertmanager.timeout })
+        Ok(Self { endpoint, headers, timeout: alertmanager.timeout, reach })
     }
 
     /// What fires now, or why that is not known.
@@ -56,7 +58,7 @@ impl Reader {
     }
 
     async fn ask(&self) -> Result<Vec<Alert>, String> {
-        let mut sender = self.endpoint.connect().await.map_err(|failure| failure.into_reason())?;
+        let mut sender = self.endpoint.connect_within(&self.reach).await.map_err(|failure| failure.into_reason())?;
         let mut request = Request::get(self.endpoint.path.as_str())
             .header(HOST, self.endpoint.authority.clone())
             .header(CONNECTION, "close")

@@ -3,6 +3,7 @@ use tokio::sync::watch;
 
 use super::{Reader, Reading};
 use crate::game_day::document::Alertmanager;
+use crate::signals::reach::Reach;
 
 /// Asks Alertmanager, while alerts are watched. It ends when it is dropped.
 #[derive(Debug)]
@@ -12,16 +13,17 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Begins to ask, once [`watch`](Self::watch) says so. What is read is told until whoever is told answers `false`.
+    /// Begins to ask, once [`watch`](Self::watch) says so, what `reach` allows alone. What is read is told until whoever is told answers `false`.
     /// Needs a runtime of tokio around it.
     ///
     /// # Errors
     /// What is wrong with the address of Alertmanager.
     pub fn start(
         alertmanager: &Alertmanager,
+        reach: Reach,
         mut tell: impl FnMut(Timestamp, Reading) -> bool + Send + 'static,
     ) -> Result<Self, String> {
-        let reader = Reader::new(alertmanager)?;
+        let reader = Reader::new(alertmanager, reach)?;
         let (wanted, mut wants) = watch::channel((false, 0));
         let mut interval = tokio::time::interval(alertmanager.interval.duration());
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

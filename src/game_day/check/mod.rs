@@ -11,6 +11,7 @@ use super::document::{AlertSelector, Approvals, GameDay, GameDaySpec};
 use crate::document::findings::Findings;
 use crate::document::suggest;
 use crate::document::yaml::{Path, at};
+use crate::signals::reach::Reach;
 
 /// The longest game day, and the longest that an approval is good for.
 const LONGEST: TimeSpan = TimeSpan::from_secs(14 * 24 * 3600);
@@ -147,7 +148,7 @@ fn alertmanager(spec: &GameDaySpec, findings: &mut Findings<'_>) {
     let path = at!["spec", "alertmanager"];
     match &spec.alertmanager {
         Some(alertmanager) => {
-            if let Err(why) = alerts::Reader::new(alertmanager) {
+            if let Err(why) = alerts::Reader::new(alertmanager, Reach::Everything) {
                 findings.error(&path.join("url"), why, "give its address, such as http://127.0.0.1:9093");
             }
             findings.time(&path.join("timeout"), alertmanager.timeout);

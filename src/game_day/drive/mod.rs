@@ -26,6 +26,7 @@ use crate::experiment::machine::Stop;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::run::record::Watcher;
 use crate::run::stop::StopSignals;
+use crate::signals::reach::Reach;
 
 /// How often the clock, the window and the halt files are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -111,7 +112,8 @@ pub fn hold(day: &LocalGameDay, voices: Voices, company: &mut dyn Company) -> Re
             Some(alertmanager) => {
                 let reports = reports.clone();
                 let tell = move |at, reading| reports.send(Report::Event(at, Event::Alerts(reading))).is_ok();
-                Some(Sampler::start(alertmanager, tell).map_err(DriveError::Alertmanager)?)
+                // Whoever holds it here could ask the same himself.
+                Some(Sampler::start(alertmanager, Reach::Everything, tell).map_err(DriveError::Alertmanager)?)
             }
             None => None,
         };
