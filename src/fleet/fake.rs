@@ -114,7 +114,7 @@ impl Agent for FakeAgent {
 
     fn evidence(&self, fault: FaultId) -> Answer<Result<Evidence, String>> {
         let there = self.in_place().contains(&fault) && !self.is_away();
-        let evidence = Evidence { bite: Bite::Yes, measurements: Vec::new(), changes: Vec::new() };
+        let evidence = Evidence::new(Bite::Yes, Vec::new());
         at_once(if there { Ok(evidence) } else { Err("it is not in place".into()) })
     }
 

@@ -107,13 +107,9 @@ impl Host for PlayedHost {
 
     fn evidence(&self, fault: FaultId) -> Answer<Result<Evidence, String>> {
         let there = self.holds(&fault);
-        Box::pin(async move {
-            if there {
-                Ok(Evidence { bite: Bite::Yes, measurements: Vec::new(), changes: Vec::new() })
-            } else {
-                Err("it is not there".into())
-            }
-        })
+        Box::pin(
+            async move { if there { Ok(Evidence::new(Bite::Yes, Vec::new())) } else { Err("it is not there".into()) } },
+        )
     }
 
     fn undo(&self, fault: FaultId) -> Answer<Undone> {

@@ -67,7 +67,7 @@ impl Room for CgroupFreeze {
             unit: "processes".into(),
             by: "frozen in cgroup.events, cgroup.procs".into(),
         };
-        Ok(Evidence { bite, measurements: vec![measurement], changes: Vec::new() })
+        Ok(Evidence::new(bite, vec![measurement]))
     }
 }
 

@@ -114,7 +114,7 @@ struct FakeHold {
 
 impl Hold for FakeHold {
     fn evidence(&self) -> Evidence {
-        Evidence { bite: Bite::Yes, measurements: Vec::new(), changes: Vec::new() }
+        Evidence::new(Bite::Yes, Vec::new())
     }
 }
 
@@ -179,7 +179,7 @@ impl Kernel for FakeKernel {
 
     fn measure(&self, step: &Step) -> Result<Evidence, KernelError> {
         let bite = if self.is_present(step)? { Bite::Yes } else { Bite::No("it is not there".into()) };
-        Ok(Evidence { bite, measurements: Vec::new(), changes: Vec::new() })
+        Ok(Evidence::new(bite, Vec::new()))
     }
 
     fn pause(&self, _: Duration) {}

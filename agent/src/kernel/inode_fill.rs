@@ -95,11 +95,7 @@ impl Room for InodeFill {
         let folder = open_folder(&self.folder, self.device)?.ok_or_else(|| moved_away(&self.folder))?;
         let there = self.is_present()?;
         let bite = if there { Bite::Yes } else { Bite::No("the scratch folder is not there".into()) };
-        Ok(Evidence {
-            bite,
-            measurements: measure(&folder, self.goal, None).into_iter().collect(),
-            changes: Vec::new(),
-        })
+        Ok(Evidence::new(bite, measure(&folder, self.goal, None).into_iter().collect()))
     }
 }
 
@@ -322,7 +318,7 @@ impl Hold for Filled {
             let (name, unit, by) = ("time to fill inodes".into(), "ms".into(), "clock".into());
             measurements.push(Measurement { name, asked: None, measured, unit, by });
         }
-        Evidence { bite, measurements, changes: Vec::new() }
+        Evidence::new(bite, measurements)
     }
 }
 

@@ -53,7 +53,7 @@ fn together(rules: Evidence, netems: Vec<Evidence>) -> Evidence {
             Bite::NotYet(_) | Bite::Yes => {}
         }
     }
-    Evidence { bite, measurements, changes: Vec::new() }
+    Evidence::new(bite, measurements)
 }
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
     fn part(bite: Bite, name: &str) -> Evidence {
         let unit = String::new();
         let measurement = Measurement { name: name.into(), asked: None, measured: 1.0, unit, by: String::new() };
-        Evidence { bite, measurements: vec![measurement], changes: Vec::new() }
+        Evidence::new(bite, vec![measurement])
     }
 
     fn waiting(what: &str) -> Bite {

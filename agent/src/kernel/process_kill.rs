@@ -59,7 +59,7 @@ impl Room for ProcessKill {
         let asked = self.processes.len();
         let bite =
             if living == 0 { Bite::Yes } else { Bite::NotYet(format!("{living} of {asked} processes still live")) };
-        Ok(Evidence { bite, measurements: vec![ended(asked, asked - living)], changes: Vec::new() })
+        Ok(Evidence::new(bite, vec![ended(asked, asked - living)]))
     }
 }
 
@@ -263,7 +263,7 @@ impl Tally {
         if self.rounds > 1 || self.trouble.is_some() {
             count("rounds", self.rounds as usize, self.trouble.as_deref().unwrap_or("rounds done"));
         }
-        Evidence { bite, measurements, changes: Vec::new() }
+        Evidence::new(bite, measurements)
     }
 }
 

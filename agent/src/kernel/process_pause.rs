@@ -149,7 +149,7 @@ fn standing(ours: &[ProcessDescriptor], asked: usize) -> Evidence {
         unit: "processes".into(),
         by: "state T of every thread in /proc".into(),
     };
-    Evidence { bite, measurements: vec![measurement], changes: Vec::new() }
+    Evidence::new(bite, vec![measurement])
 }
 
 /// The processes that stand still.
@@ -242,11 +242,8 @@ fn run(beat: Beat, ours: &[ProcessDescriptor], begun: Instant, stopped: &Receive
 
 impl Beats {
     fn evidence(&self, beat: Beat) -> Evidence {
-        let mut whole = self.last.clone().unwrap_or(Evidence {
-            bite: Bite::NotYet("no pause has been seen".into()),
-            measurements: Vec::new(),
-            changes: Vec::new(),
-        });
+        let mut whole =
+            self.last.clone().unwrap_or(Evidence::new(Bite::NotYet("no pause has been seen".into()), Vec::new()));
         if let Some(why) = &self.missed {
             whole.bite = Bite::No(why.clone());
         }

@@ -75,7 +75,7 @@ impl Room for SpaceFill {
         let held = self.inode.is_some_and(|inode| held::holder_of(self.device, inode).is_some());
         let bite = if held { Bite::Yes } else { Bite::No("nobody holds the file that takes the space".into()) };
         let space = Space::of(folder.as_fd()).map_err(|error| self.error("fstatvfs", error.into()))?;
-        Ok(Evidence { bite, measurements: space.measure(self.goal, None).into_iter().collect(), changes: Vec::new() })
+        Ok(Evidence::new(bite, space.measure(self.goal, None).into_iter().collect()))
     }
 }
 
@@ -161,11 +161,7 @@ fn evidence(file: BorrowedFd<'_>, goal: SpaceGoal, progress: &Progress) -> Evide
     let space = match Space::of(file) {
         Ok(space) => space,
         Err(error) => {
-            return Evidence {
-                bite: Bite::No(format!("the file cannot be looked at: {error}")),
-                measurements: Vec::new(),
-                changes: Vec::new(),
-            };
+            return Evidence::new(Bite::No(format!("the file cannot be looked at: {error}")), Vec::new());
         }
     };
     let taken = Bytes(space.taken);
@@ -187,7 +183,7 @@ fn evidence(file: BorrowedFd<'_>, goal: SpaceGoal, progress: &Progress) -> Evide
         add("missing from the goal", progress.missing as f64, "blocks", "statvfs right after filling");
         add("time to fill", progress.took.as_secs_f64() * 1e3, "ms", "clock");
     }
-    Evidence { bite, measurements, changes: Vec::new() }
+    Evidence::new(bite, measurements)
 }
 
 /// A number of bytes for people to read.

@@ -170,7 +170,7 @@ mod tests {
         is_read_all_the_same(&Undone { steps: vec![step], verified: true, took: Duration::ZERO });
         let (name, unit, by) = ("delay".into(), "ms".into(), "median".into());
         let measured = Measurement { name, asked: None, measured: 1.0, unit, by };
-        is_read_all_the_same(&Evidence { bite: Bite::Yes, measurements: vec![measured], changes: Vec::new() });
+        is_read_all_the_same(&Evidence::new(Bite::Yes, vec![measured]));
         is_read_all_the_same(&HostReading { cpu: Some(0.5), ..HostReading::default() });
     }
 

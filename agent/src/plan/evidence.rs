@@ -45,14 +45,18 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// What was measured; what became of the target's processes is for the node to say, which watches them.
+    pub fn new(bite: Bite, measurements: Vec<Measurement>) -> Self {
+        Self { bite, measurements, changes: Vec::new() }
+    }
+
     /// The evidence of several steps of one plan together: it bites when each step that says anything bites.
     pub fn combine(parts: impl IntoIterator<Item = Self>) -> Self {
         let bite = Bite::NotYet("nothing was measured".into());
-        let mut whole = Self { bite, measurements: Vec::new(), changes: Vec::new() };
+        let mut whole = Self::new(bite, Vec::new());
         let mut seen = false;
         for part in parts {
             whole.measurements.extend(part.measurements);
-            whole.changes.extend(part.changes);
             whole.bite = match (seen, &whole.bite, part.bite) {
                 (false, _, bite) => bite,
                 (true, Bite::No(_), _) => continue,
@@ -71,7 +75,7 @@ mod tests {
     use super::*;
 
     fn part(bite: Bite) -> Evidence {
-        Evidence { bite, measurements: Vec::new(), changes: Vec::new() }
+        Evidence::new(bite, Vec::new())
     }
 
     #[test]

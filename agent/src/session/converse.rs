@@ -1,8 +1,9 @@
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::connection::{client, speak};
@@ -119,12 +120,16 @@ impl<C: Clock> Session<C> {
         let mut last_heard = Instant::now();
         let mut last_said = Instant::now();
         let mut news: Option<Instant> = None;
+        let (turn, silence) = (tokio::time::sleep_until(last_said), tokio::time::sleep_until(last_heard));
+        tokio::pin!(turn, silence);
+        let desk = Arc::clone(&self.desk);
         loop {
-            let desk = Arc::clone(&self.desk);
             let changed = desk.changed.notified();
+            let next = last_said + self.interval();
+            let next = news.map_or(next, |news| news.min(next));
             let deadline = last_heard + self.interval() + LATE;
-            let turn = last_said + self.interval();
-            let next = news.map_or(turn, |news| news.min(turn));
+            wake_by(turn.as_mut(), next);
+            wake_by(silence.as_mut(), deadline);
             // In an order that is always the same, so that the same history is the same run: what is due is never kept
             // waiting by what is heard, and a peer that was heard is not taken for silent.
             tokio::select! {
@@ -133,7 +138,10 @@ impl<C: Clock> Session<C> {
                     self.goodbye(&reason).await;
                     return End::Closed;
                 }
-                () = tokio::time::sleep_until(next) => {
+                () = turn.as_mut() => {
+                    if turn.deadline() < next {
+                        continue;
+                    }
                     self.beat().await;
                     (last_said, news) = (Instant::now(), None);
                 }
@@ -162,7 +170,10 @@ impl<C: Clock> Session<C> {
                     Ok(None) => return self.lost(Trouble::unreachable(party.peer, "it ended the session")),
                     Err(status) => return self.lost(Trouble::of_status(party.peer, &status)),
                 },
-                () = tokio::time::sleep_until(deadline) => {
+                () = silence.as_mut() => {
+                    if silence.deadline() < deadline {
+                        continue;
+                    }
                     return self.lost(Trouble::unreachable(party.peer, "it does not answer any more"));
                 }
             }
@@ -306,6 +317,14 @@ impl<C: Clock> Session<C> {
 
     fn lost(&self, trouble: Trouble) -> End {
         End::Lost { trouble, had_stood: self.stands }
+    }
+}
+
+/// Has a timer wake by that moment. One that is set to an earlier moment stays: moments move on with every message, and
+/// it is set anew once it wakes too early.
+fn wake_by(mut timer: Pin<&mut Sleep>, moment: Instant) {
+    if moment < timer.deadline() || timer.is_elapsed() {
+        timer.as_mut().reset(moment);
     }
 }
 

@@ -35,8 +35,10 @@ pub(super) struct Desk<C> {
     pub(super) host: Arc<dyn Host>,
     pub(super) clock: C,
     held: Mutex<Held>,
-    /// Told whenever an injection or an undo is over, a fault is begun, or something was undone alone.
+    /// Told whenever an injection or an undo is over, a fault is begun, or something was undone alone: news for controllers.
     pub(super) changed: Notify,
+    /// Told whenever something may be due earlier than was known: of a fault that is begun, and of its end.
+    pub(super) due_earlier: Notify,
     injections: Notify,
 }
 
@@ -63,19 +65,24 @@ impl Held {
 
 impl<C: Clock> Desk<C> {
     pub(super) fn new(host: Arc<dyn Host>, clock: C) -> Self {
-        Self { host, clock, held: Mutex::default(), changed: Notify::new(), injections: Notify::new() }
+        Self {
+            host,
+            clock,
+            held: Mutex::default(),
+            changed: Notify::new(),
+            due_earlier: Notify::new(),
+            injections: Notify::new(),
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A controller was alive at that moment of this host's clock.
+    /// A controller was alive at that moment of this host's clock. Nothing is due earlier by that, so that nobody is told.
     pub(super) fn alive(&self, controller: &str, at: BootTime) {
         let now = self.clock.now();
         self.held().leases.alive(controller, at, now);
-        // The next deadline is another one now.
-        self.changed.notify_waiters();
     }
 
     /// Puts a fault in place for a controller, unless its lease has run out or the fault's undo was asked for before. Who
@@ -109,6 +116,7 @@ impl<C: Clock> Desk<C> {
         }
         let _under_way = UnderWay { desk: self, fault: &fault };
         self.changed.notify_waiters();
+        self.due_earlier.notify_waiters();
         let outcome = self.host.inject(request).await;
         let end = self.clock.now().after(lasts);
         let mut held = self.held();
@@ -118,6 +126,8 @@ impl<C: Clock> Desk<C> {
             // Something may be left of it: it stays due, and is tried again.
             Err(NotInjected { verified: false, .. }) => held.leases.in_place(&fault, BootTime::MIN),
         }
+        drop(held);
+        self.due_earlier.notify_waiters();
         outcome
     }
 

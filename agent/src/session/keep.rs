@@ -15,9 +15,9 @@ const GUARD_LOST: &str = "the guard is gone";
 pub(super) async fn keep<C: Clock>(desk: Arc<Desk<C>>) -> MustStop {
     let mut halted = false;
     loop {
-        let changed = desk.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
+        let earlier = desk.due_earlier.notified();
+        tokio::pin!(earlier);
+        earlier.as_mut().enable();
         desk.host.heartbeat();
         let must_stop = desk.must_stop();
         if halted != matches!(must_stop, Some(MustStop::Halted(_))) {
@@ -46,7 +46,7 @@ pub(super) async fn keep<C: Clock>(desk: Arc<Desk<C>>) -> MustStop {
         let pause = if left.is_zero() { LOOK } else { left.min(LOOK) };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = &mut changed => {}
+            () = &mut earlier => {}
         }
     }
 }

@@ -52,9 +52,9 @@ impl Hold for Measuring {
             Ok(seen) => (seen.held.clone(), seen.sent),
             Err(_) => (Vec::new(), 0),
         };
-        namespace::within(&self.step.namespace, || evidence(&self.step, seen)).and_then(|result| result).unwrap_or_else(
-            |error| Evidence { bite: Bite::No(error.to_string()), measurements: Vec::new(), changes: Vec::new() },
-        )
+        namespace::within(&self.step.namespace, || evidence(&self.step, seen))
+            .and_then(|result| result)
+            .unwrap_or_else(|error| Evidence::new(Bite::No(error.to_string()), Vec::new()))
     }
 }
 
@@ -169,7 +169,7 @@ pub(crate) fn evidence(step: &Netem, seen: impl FnOnce() -> (Vec<Duration>, u64)
     } else {
         Bite::Yes
     };
-    Ok(Evidence { bite, measurements, changes: Vec::new() })
+    Ok(Evidence::new(bite, measurements))
 }
 
 /// Whether a netem is there as it was made, for one of which somebody else tells what passes it.
@@ -177,16 +177,14 @@ pub(crate) fn in_place(step: &Netem) -> Result<Evidence, KernelError> {
     let tree = Tree::read(&mut step.netlink()?, step.index()?).map_err(step.failed("RTM_GETQDISC"))?;
     Ok(match tree.netem(step.handle()) {
         None => not_there(step),
-        Some((_, parameters)) if *parameters != step.wanted() => {
-            Evidence { bite: changed(step, parameters), measurements: Vec::new(), changes: Vec::new() }
-        }
-        Some(_) => Evidence { bite: Bite::Yes, measurements: Vec::new(), changes: Vec::new() },
+        Some((_, parameters)) if *parameters != step.wanted() => Evidence::new(changed(step, parameters), Vec::new()),
+        Some(_) => Evidence::new(Bite::Yes, Vec::new()),
     })
 }
 
 fn not_there(step: &Netem) -> Evidence {
     let bite = Bite::No(format!("netem {:x}: is not on {} any more", step.handle, step.interface));
-    Evidence { bite, measurements: Vec::new(), changes: Vec::new() }
+    Evidence::new(bite, Vec::new())
 }
 
 fn changed(step: &Netem, parameters: &Parameters) -> Bite {

@@ -100,11 +100,7 @@ impl Hold for Queue {
         let matched = match self.table.counted() {
             Ok(counted) => counted.packets,
             Err(error) => {
-                return Evidence {
-                    bite: Bite::No(format!("the rules cannot be read: {error}")),
-                    measurements: Vec::new(),
-                    changes: Vec::new(),
-                };
+                return Evidence::new(Bite::No(format!("the rules cannot be read: {error}")), Vec::new());
             }
         };
         let statistics = self.settled(matched);
@@ -114,7 +110,7 @@ impl Hold for Queue {
             (None, 0, _) => Bite::NotYet("the first packets are still being held".into()),
             _ => Bite::Yes,
         };
-        Evidence { bite, measurements: self.measurements(matched, &statistics), changes: Vec::new() }
+        Evidence::new(bite, self.measurements(matched, &statistics))
     }
 }
 

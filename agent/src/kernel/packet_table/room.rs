@@ -41,7 +41,7 @@ impl<S: TableStep> Room for S {
         } else {
             Bite::No(format!("table inet {} is not there", self.table()))
         };
-        Ok(Evidence { bite, measurements: Vec::new(), changes: Vec::new() })
+        Ok(Evidence::new(bite, Vec::new()))
     }
 }
 
@@ -60,7 +60,7 @@ impl Hold for Enforced {
             Ok(counted) => counted,
             Err(error) => {
                 let bite = Bite::No(format!("the rules cannot be read: {error}"));
-                return Evidence { bite, measurements: Vec::new(), changes: Vec::new() };
+                return Evidence::new(bite, Vec::new());
             }
         };
         let bite = if counted.packets == 0 { self.table.not_met() } else { Bite::Yes };
@@ -73,6 +73,6 @@ impl Hold for Enforced {
             by: "the counters of the rules".into(),
         };
         let measurements = vec![measurement("packets", counted.packets), measurement("bytes", counted.bytes)];
-        Evidence { bite, measurements, changes: Vec::new() }
+        Evidence::new(bite, measurements)
     }
 }
