@@ -335,7 +335,7 @@ pub(super) async fn release(call: Call<Nothing, NoBody>) -> Answered<Json<Releas
 
 pub(super) async fn audit(call: Call<AuditQuery, NoBody>) -> Answered<Json<AuditPage>> {
     let AuditQuery { actor, action, object, since, before, limit } = call.query;
-    let filter = AuditFilter { actor, action, object, since, before };
+    let filter = AuditFilter { actor, action, object, outcome: None, since, before };
     Ok(Json(call.controller.audit(&call.principal, &filter, within(limit, 100, 1000)?).await?))
 }
 

@@ -87,6 +87,9 @@ impl Command {
     }
 }
 
+/// The outcome of what was allowed and is about to be done.
+pub(super) const ASKED: &str = "asked";
+
 impl Controller {
     /// Whether the role of `who` is one for such a thing at all. A refusal is written to the audit log.
     ///
@@ -142,7 +145,7 @@ impl Controller {
         let Command { action, object, details } = command;
         let details = Value::Object(details);
         let deed = |outcome: &str| Deed::new(actor(who), action.to_string(), object.name.as_str(), outcome, &details);
-        self.keep(&deed("asked")).await?;
+        self.keep(&deed(ASKED)).await?;
         let done = work.await;
         let outcome = match &done {
             Ok(_) => "done".to_owned(),

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::command::{Command, Object};
+use super::command::{ASKED, Command, Object};
 use super::{Controller, ControllerError};
 use crate::access::{Action, Principal};
+use crate::audit::Record;
 use crate::experiment::machine::Stop;
 use crate::fleet::halt::{FleetHalted, FleetReleased};
 use crate::store::runs::Run;
-use crate::store::{Halt, Halted};
+use crate::store::{AuditFilter, Halt, Halted};
 
 /// That the fleet is halted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -209,6 +210,16 @@ impl Controller {
                 Err(error)
             }
         }
+    }
+
+    /// Who released the fleet last, and when: nothing if nobody has. One that was refused is none.
+    ///
+    /// # Errors
+    /// By the store.
+    pub async fn last_release(&self) -> Result<Option<Record>, ControllerError> {
+        let (action, outcome) = (Some(Action::ReleaseHalt.as_str().to_owned()), Some(ASKED.to_owned()));
+        let filter = AuditFilter { action, outcome, ..AuditFilter::default() };
+        Ok(self.store.audit(&filter, 1).await?.pop())
     }
 
     /// Releases the halt. What was cancelled stays cancelled; what somebody halted on a host itself stays halted.

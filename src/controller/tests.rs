@@ -265,8 +265,10 @@ async fn a_halt_reaches_hosts_runs_and_the_queue_and_a_release_lets_in_again() {
     let state = controller.halt_state(&eve).await.unwrap().halted.unwrap();
     assert_eq!(state.reason, "customers complain");
     assert_eq!(status(&controller.release(&ann).await.unwrap_err()), 403);
+    assert_eq!(controller.last_release().await.unwrap(), None, "what was refused releases nothing");
     let released = controller.release(&bea).await.unwrap();
     assert_eq!(released.released.unwrap().by, "eve");
+    assert_eq!(controller.last_release().await.unwrap().unwrap().deed.actor, "token/bea");
     assert_eq!(controller.submit(&ann, submission()).await.unwrap().state, RunStanding::Queued);
     assert_eq!(controller.halt_state(&eve).await.unwrap().halted, None);
 }

@@ -6,11 +6,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::telling::Telling;
-use crate::access::Action;
 use crate::controller::Controller;
 use crate::experiment::machine::Stop;
 use crate::fleet::halt;
-use crate::store::{AuditFilter, Halt};
+use crate::store::Halt;
 
 /// How often the store is asked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -54,10 +53,8 @@ pub(super) async fn obey(controller: Arc<Controller>, telling: Telling, stop: Ca
 /// Tells others of a halt that is new here, and of one that is over.
 async fn tell(controller: &Controller, telling: &Telling, before: Option<Halt>, now: Option<&Halt>) {
     if let Some(before) = before {
-        let action = Some(Action::ReleaseHalt.as_str().to_owned());
-        let filter = AuditFilter { action, since: Some(before.since), ..AuditFilter::default() };
-        let newest = controller.store().audit(&filter, 1).await.ok().and_then(|mut records| records.pop());
-        telling.released(&before, newest.map_or_else(|| "somebody".into(), |record| record.deed.actor));
+        let released = controller.last_release().await.ok().flatten().filter(|record| record.at >= before.since);
+        telling.released(&before, released.map_or_else(|| "somebody".into(), |record| record.deed.actor));
     }
     if let Some(halt) = now {
         telling.halted(halt, controller.running().len());

@@ -13,9 +13,8 @@ use faultline_agent::halt::Halt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Action, Principal, Role, Scope};
+use crate::access::{Principal, Role, Scope};
 use crate::controller::{Controller, ControllerError};
-use crate::store::AuditFilter;
 
 /// How often hosts are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -52,10 +51,10 @@ async fn obey(controller: &Controller, host: &str, halt: &Halt, was_seen: bool) 
     if controller.store().halted().await?.is_some() {
         return Ok(());
     }
-    if !was_seen && let Some(released) = last_release(controller).await? {
+    if !was_seen && let Some(release) = controller.last_release().await? {
         // Its own clock says when; one that says nothing is new.
         let set: Option<Timestamp> = halt.time.parse().ok();
-        if set.is_some_and(|set| set < released) {
+        if set.is_some_and(|set| set < release.at) {
             return Ok(());
         }
     }
@@ -63,11 +62,4 @@ async fn obey(controller: &Controller, host: &str, halt: &Halt, was_seen: bool) 
     let who = Principal { name: format!("host/{host}"), role: Role::Viewer, scope: Scope::everything() };
     controller.halt(&who, &halt.reason).await?;
     Ok(())
-}
-
-/// When the fleet was last released.
-async fn last_release(controller: &Controller) -> Result<Option<Timestamp>, ControllerError> {
-    let action = Some(Action::ReleaseHalt.as_str().to_owned());
-    let filter = AuditFilter { action, ..AuditFilter::default() };
-    Ok(controller.store().audit(&filter, 1).await?.first().map(|record| record.at))
 }

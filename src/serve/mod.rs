@@ -20,6 +20,8 @@ mod presence;
 mod scheduling;
 mod telling;
 mod upkeep;
+mod vanished;
+mod waiting;
 
 use std::io;
 use std::net::SocketAddr;
@@ -242,8 +244,8 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     let routes = router(&controller).route_service("/faultline.agent.v1.Enrolment/{call}", enrolment(enroller));
     tasks.spawn(api_port::serve(api, accept, routes, ports.clone()));
     tasks.spawn(presence::keep(store.clone(), Arc::clone(&registry), id.clone(), telling.clone(), ports.clone()));
-    tasks.spawn(telling::watch_hosts(Arc::clone(&controller), telling.clone(), ports.clone()));
-    tasks.spawn(telling::watch_queue(Arc::clone(&controller), telling.clone(), ports.clone()));
+    tasks.spawn(vanished::watch(Arc::clone(&controller), telling.clone(), ports.clone()));
+    tasks.spawn(waiting::watch(Arc::clone(&controller), telling.clone(), ports.clone()));
     tasks.spawn(telling::pass_on(heard, notifier.clone(), ports.clone()));
     tasks.spawn(upkeep::keep(Arc::clone(&controller), reached, now, ports.clone()));
     tasks.spawn(halting::obey(Arc::clone(&controller), telling.clone(), ports.clone()));

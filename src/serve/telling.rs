@@ -10,27 +10,20 @@ use std::time::Duration;
 use faultline_agent::identity::FaultId;
 use faultline_agent::plan::Plan;
 use jiff::Timestamp;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::controller::Controller;
-use crate::fleet::registry::{FleetEvent, HostView};
+use crate::fleet::registry::HostView;
 use crate::game_day::machine::{Command, Entry as GameDayEntry, Event as GameDayEvent, HoldPoint, Stage, State as Day};
 use crate::hypothesis::verdict::RunVerdict;
 use crate::notify::{FaultSubject, Notifier, Occurrence, RunSubject, StepState, StoppedBy, What};
 use crate::run::journal::{Entry, Event};
 use crate::store::Store;
-use crate::store::runs::{Run, RunFilter, RunState};
+use crate::store::runs::{Run, RunState};
 
-/// How often runs that wait are looked for.
-const LOOK: Duration = Duration::from_secs(2);
 /// How often an occurrence is offered to a store that does not take it, and how long after each time.
 const PATIENCE: u32 = 20;
 const AGAIN: Duration = Duration::from_millis(500);
-/// So many runs that wait are told of at once.
-const MOST: u32 = 1_000;
 
 /// Where occurrences go. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -57,7 +50,8 @@ impl Telling {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, at: Timestamp, labels: &BTreeMap<String, String>, what: What) {
+    /// Tells of something of these labels that happened then.
+    pub(super) fn tell(&self, at: Timestamp, labels: &BTreeMap<String, String>, what: What) {
         // Nobody listens any more when the controller ends.
         let _ = self.told.send(Occurrence::new(at, labels.clone(), what));
     }
@@ -238,115 +232,7 @@ pub(super) async fn pass_on(
     }
 }
 
-/// How long after a host was lost here it is known in the store whether another controller has it.
-const SETTLED: Duration = Duration::from_secs(3);
-/// How often it is asked after that whether it still has.
-const ASKED_AGAIN: Duration = Duration::from_secs(10);
-
-/// A host that was lost here.
-struct Gone {
-    /// When it is looked whether another controller has it.
-    look: Instant,
-    active_faults: u32,
-    /// When it was last heard of by any controller; known once that was told.
-    told: Option<Timestamp>,
-}
-
-/// Tells of hosts that vanish and come back, until the stop. One that another controller still has did not vanish; of one
-/// that all have lost each of them tells the same, which the outbox knows by its id.
-pub(super) async fn watch_hosts(controller: Arc<Controller>, telling: Telling, stop: CancellationToken) {
-    let registry = controller.registry();
-    let mut events = registry.subscribe();
-    let mut gone: BTreeMap<String, Gone> = BTreeMap::new();
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let event = tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {
-                tell_of_vanished(&controller, &telling, &mut gone).await;
-                continue;
-            }
-            event = events.recv() => event,
-        };
-        let event = match event {
-            Ok(event) => event,
-            Err(RecvError::Lagged(_)) => continue,
-            Err(RecvError::Closed) => return,
-        };
-        let Some(view) = registry.view(event.host()) else { continue };
-        match event {
-            FleetEvent::Vanished { .. } => {
-                let active_faults = u32::try_from(view.status.active.len()).unwrap_or(u32::MAX);
-                gone.insert(view.name, Gone { look: Instant::now() + SETTLED, active_faults, told: None });
-            }
-            FleetEvent::Rejoined { .. } | FleetEvent::Restarted { .. } => {
-                if let Some(last_seen) = gone.remove(&view.name).and_then(|gone| gone.told) {
-                    telling.tell(Timestamp::now(), &view.labels, What::AgentReturned { host: view.name, last_seen });
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Tells of those that no controller has any more.
-async fn tell_of_vanished(controller: &Controller, telling: &Telling, gone: &mut BTreeMap<String, Gone>) {
-    let now = Instant::now();
-    if !gone.values().any(|gone| gone.told.is_none() && gone.look <= now) {
-        return;
-    }
-    let store = controller.store();
-    let Ok(agents) = (async { store.agents(store.now().await?).await }).await else { return };
-    for (host, gone) in gone.iter_mut().filter(|(_, gone)| gone.told.is_none() && gone.look <= now) {
-        let Some(agent) = agents.iter().find(|agent| agent.name == *host) else { continue };
-        if !agent.connected.is_empty() {
-            gone.look = now + ASKED_AGAIN;
-            continue;
-        }
-        let (last_seen, active_faults) = (agent.last_seen, gone.active_faults);
-        gone.told = Some(last_seen);
-        let what = What::AgentVanished { host: host.clone(), last_seen, active_faults };
-        telling.tell(Timestamp::now(), &agent.labels, what);
-    }
-}
-
-/// Tells of runs that wait, above all for people, until the stop. The outbox knows each occurrence by its id, so that
-/// several controllers tell of it once.
-pub(super) async fn watch_queue(controller: Arc<Controller>, telling: Telling, stop: CancellationToken) {
-    let mut told: BTreeSet<String> = BTreeSet::new();
-    loop {
-        let states = vec![RunState::Queued, RunState::WaitingForApproval];
-        let filter = RunFilter { states, ..RunFilter::default() };
-        if let Ok((waiting, _)) = controller.store().runs(&filter, None, MOST).await {
-            told.retain(|id| waiting.iter().any(|run| run.id == *id));
-            for run in waiting.iter().filter(|run| !told.contains(&run.id)) {
-                telling.tell(run.submitted_at, &run.labels, waits(run));
-            }
-            told.extend(waiting.into_iter().map(|run| run.id));
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
-        }
-    }
-}
-
-fn waits(run: &Run) -> What {
-    let requested_by = run.requested_by.clone();
-    match run.state {
-        RunState::WaitingForApproval => What::RunWaitingForApproval {
-            run: subject(run),
-            requested_by,
-            plan_hash: run.plan_hash.clone(),
-            approvals_needed: run.approvals_needed,
-            deadline: run.deadline,
-        },
-        _ => What::RunQueued { run: subject(run), requested_by },
-    }
-}
-
-fn subject(run: &Run) -> RunSubject {
+pub(super) fn subject(run: &Run) -> RunSubject {
     RunSubject { id: run.id.clone(), experiment: run.experiment.clone(), hosts: Vec::new() }
 }
 

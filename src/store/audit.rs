@@ -27,6 +27,8 @@ pub struct AuditFilter {
     pub action: Option<String>,
     /// On this object.
     pub object: Option<String>,
+    /// With this outcome.
+    pub outcome: Option<String>,
     /// At this time or later.
     pub since: Option<Timestamp>,
     /// Before this record: the smallest number of the page before.
@@ -88,13 +90,15 @@ impl Store {
                 "SELECT * FROM audit
                  WHERE ($1 IS NULL OR actor = $1) AND ($2 IS NULL OR action = $2) AND ($3 IS NULL OR object = $3)
                    AND ($4 IS NULL OR recorded_at >= $4) AND ($5 IS NULL OR sequence < $5)
-                 ORDER BY sequence DESC LIMIT $6",
+                   AND ($6 IS NULL OR outcome = $6)
+                 ORDER BY sequence DESC LIMIT $7",
             )
             .bind(filter.actor.as_deref())
             .bind(filter.action.as_deref())
             .bind(filter.object.as_deref())
             .bind(filter.since.map(micros))
             .bind(filter.before.map(stored))
+            .bind(filter.outcome.as_deref())
             .bind(i64::from(limit))
             .fetch_all(&self.readers)
             .await?;

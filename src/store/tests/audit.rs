@@ -41,6 +41,10 @@ fn what_is_appended_is_listed_and_verified() {
         assert_eq!(store.audit(&late, 100).await.unwrap().len(), 2);
         let one = AuditFilter { object: Some("run/3".into()), ..AuditFilter::default() };
         assert_eq!(store.audit(&one, 100).await.unwrap().len(), 1);
+        let refused = AuditFilter { outcome: Some("refused".into()), ..AuditFilter::default() };
+        assert_eq!(store.audit(&refused, 100).await.unwrap(), []);
+        let done = AuditFilter { outcome: Some(records[0].deed.outcome.clone()), ..AuditFilter::default() };
+        assert_eq!(store.audit(&done, 100).await.unwrap(), records);
     });
 }
 
