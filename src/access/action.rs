@@ -71,6 +71,7 @@ actions! {
     Run = "run", Operator, Labelled, false, "Ask for a run; where approval is needed, it waits for that.";
     Abort = "abort", Operator, Labelled, false, "Abort one run.";
     Recover = "recover", Operator, Labelled, false, "Let an agent try again to undo what is stuck.";
+    Acknowledge = "acknowledge", Operator, Labelled, false, "Say that what a run may have left on a host is gone: other runs may be put on it.";
     Schedule = "schedule", Operator, Labelled, false, "Create, change, suspend or delete a schedule.";
     LeadGameDay = "lead-game-day", Operator, Labelled, false, "Create a game day, tick its checklist, pass a hold point, write notes.";
     Approve = "approve", Approver, Labelled, true, "Approve a plan, by its hash, that somebody else asked for.";

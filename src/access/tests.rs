@@ -29,6 +29,7 @@ fn the_table_says_for_each_action_the_least_role() {
     run                operator  Labelled
     abort              operator  Labelled
     recover            operator  Labelled
+    acknowledge        operator  Labelled
     schedule           operator  Labelled
     lead-game-day      operator  Labelled
     approve            approver  Labelled, by another

@@ -13,6 +13,7 @@ use super::{output, table};
 use crate::console::{EnrolmentTokenRequest, Reason};
 use crate::controller::agents::{AgentDetails, AgentView, AgentsList, Revoked};
 use crate::controller::enrolment::{EnrolmentTokenView, EnrolmentTokensList, MadeEnrolmentToken};
+use crate::controller::unclean::{Acknowledged, UncleanView};
 
 /// Show the agents of a controller, take one out, make tokens by which hosts join
 #[derive(Debug, Args)]
@@ -45,6 +46,15 @@ pub enum AgentsCommand {
         #[arg(value_name = "AGENT")]
         agent: String,
         /// Why, for the audit log
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take a host back on which a run may have left something, once you have seen to it: other runs may be put there
+    Acknowledge {
+        /// Its name
+        #[arg(value_name = "HOST")]
+        host: String,
+        /// What you have seen and done, for the audit log
         #[arg(long)]
         reason: String,
     },
@@ -100,6 +110,11 @@ pub fn run(arguments: Arguments, _: &Global) -> anyhow::Result<ExitCode> {
                 format!("{} is revoked: {} certificates are refused{then}\n", revoked.agent, revoked.certificates.len())
             })?;
         }
+        AgentsCommand::Acknowledge { host, reason } => {
+            let path = format!("/v1/agents/{}/acknowledge", part(&host));
+            let answer: Acknowledged = client.send(Method::POST, &path, Some(&Reason { reason }))?;
+            output::either(json, &answer, || acknowledged(&answer))?;
+        }
         AgentsCommand::Token { labels, lasts, uses } => {
             let labels: BTreeMap<String, String> = labels.into_iter().collect();
             let request = EnrolmentTokenRequest { labels, lasts, uses };
@@ -133,14 +148,44 @@ fn human(agents: &[AgentView]) -> String {
     for agent in agents {
         lines.add_row([
             agent.name.clone(),
-            if agent.connected { agent.health.clone() } else { "away".into() },
+            state(agent),
             agent.active.len().to_string(),
             agent.stuck.len().to_string(),
             agent.last_seen.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
             [labels(&agent.labels, false), contradictions(agent)].join(" ").trim_end().to_owned(),
         ]);
     }
-    table::wrapped(&mut lines)
+    let mut text = table::wrapped(&mut lines);
+    for agent in agents.iter().filter(|agent| !agent.unclean.is_empty()) {
+        text += &unclean(agent, "");
+    }
+    text
+}
+
+/// How an agent is, in a word or two.
+fn state(agent: &AgentView) -> String {
+    let word = if agent.connected { agent.health.as_str() } else { "away" };
+    if agent.unclean.is_empty() || word == "unclean" { word.into() } else { format!("{word}, unclean") }
+}
+
+/// What runs may have left on a host, and what is to be done about it.
+fn unclean(agent: &AgentView, indent: &str) -> String {
+    let line = |unclean: &UncleanView| {
+        let UncleanView { run, left, since } = unclean;
+        format!("{indent}UNCLEAN {} since {since}, by run {run}: {}\n", agent.name, left.join("; "))
+    };
+    let lines: String = agent.unclean.iter().map(line).collect();
+    let hint = "no run is put there; its agent clears it once nothing is left, or see to it and";
+    format!("{lines}{indent}  {hint} `faultline agents acknowledge {} --reason \"…\"`\n", agent.name)
+}
+
+fn acknowledged(answer: &Acknowledged) -> String {
+    if answer.acknowledged.is_empty() {
+        return format!("nothing was left on {}\n", answer.agent);
+    }
+    let line = |unclean: &UncleanView| format!("  run {}: {}\n", unclean.run, unclean.left.join("; "));
+    let lines: String = answer.acknowledged.iter().map(line).collect();
+    format!("{} is acknowledged, and runs may be put there again:\n{lines}", answer.agent)
 }
 
 /// Given labels; with `all` also those that the agent found out.
@@ -186,6 +231,9 @@ fn one(details: &AgentDetails) -> String {
     for fault in stuck {
         text += &format!("  STUCK {} {}\n", fault.id, fault.fault);
         text += &fault.by_hand.iter().map(|command| format!("    {command}\n")).collect::<String>();
+    }
+    if !details.agent.unclean.is_empty() {
+        text += &unclean(&details.agent, "  ");
     }
     for certificate in &details.certificates {
         let state = match (&certificate.revoked_at, &certificate.revoked_because) {

@@ -30,6 +30,7 @@ use crate::controller::ready::Readiness;
 use crate::controller::runs::{RunDetails, RunView, RunsPage, RunsWanted};
 use crate::controller::schedules::{FiresList, ScheduleDetails, ScheduleView, SchedulesList};
 use crate::controller::submit::Submission;
+use crate::controller::unclean::Acknowledged;
 use crate::game_day::machine::Finding;
 use crate::game_day::sheet;
 use crate::report::Format;
@@ -167,6 +168,11 @@ pub(super) async fn agent(call: Call<Nothing, NoBody>) -> Answered<Json<AgentDet
 pub(super) async fn revoke_agent(call: Call<Nothing, Json<Reason>>) -> Answered<Json<Revoked>> {
     let reason = reason(&call.body.0)?;
     Ok(Json(call.controller.revoke_agent(&call.principal, call.part("agent"), reason).await?))
+}
+
+pub(super) async fn acknowledge_agent(call: Call<Nothing, Json<Reason>>) -> Answered<Json<Acknowledged>> {
+    let reason = reason(&call.body.0)?;
+    Ok(Json(call.controller.acknowledge_agent(&call.principal, call.part("agent"), reason).await?))
 }
 
 pub(super) async fn enrolment_tokens(call: Call<Nothing, NoBody>) -> Answered<Json<EnrolmentTokensList>> {

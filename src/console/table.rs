@@ -36,6 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         endpoint(GET, "/v1/agents", "listAgents", "All agents: labels, health, faults in place, undos that are stuck", Action::See, does::agents),
         endpoint(GET, "/v1/agents/{agent}", "showAgent", "One agent with its certificates", Action::See, does::agent),
         endpoint(POST, "/v1/agents/{agent}/revoke", "revokeAgent", "Take an agent out of the fleet at once", Action::RevokeHost, does::revoke_agent),
+        endpoint(POST, "/v1/agents/{agent}/acknowledge", "acknowledgeAgent", "Say that what a run may have left on a host is gone: other runs may be put on it", Action::Acknowledge, does::acknowledge_agent),
         endpoint(GET, "/v1/enrolment-tokens", "listEnrolmentTokens", "Tokens by which hosts become agents, without their secrets", Action::SeeFleet, does::enrolment_tokens),
         endpoint(POST, "/v1/enrolment-tokens", "createEnrolmentToken", "Make a token by which hosts become agents; it is shown this once", Action::EnrolHost, does::create_enrolment_token),
         endpoint(DELETE, "/v1/enrolment-tokens/{token}", "revokeEnrolmentToken", "Take such a token back", Action::EnrolHost, does::revoke_enrolment_token),

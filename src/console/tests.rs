@@ -83,7 +83,7 @@ impl Api {
             "answerGameDay" => json!({ "to": "question-1", "answer": "go", "remark": "nobody is" }),
             "noteGameDay" => json!({ "text": "it is slow", "tags": ["detected"] }),
             "findInGameDay" => json!({ "text": "no runbook", "severity": "high", "owner": "ann", "due": "2026-12-24" }),
-            "cancelRun" | "revokeAgent" | "halt" | "abortGameDay" => json!({ "reason": "a test" }),
+            "cancelRun" | "revokeAgent" | "acknowledgeAgent" | "halt" | "abortGameDay" => json!({ "reason": "a test" }),
             "createEnrolmentToken" | "verifyAudit" => json!({}),
             "putSchedule" => json!({ "document": SCHEDULE }),
             "createToken" => json!({ "name": "ci", "role": "viewer" }),

@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Object};
+use super::unclean::UncleanView;
 use super::{Controller, ControllerError};
-use crate::access::{Action, Principal};
+use crate::access::{Action, Labels, Principal};
 use crate::fleet::registry::HostView;
 use crate::store::{Agent, Certificate, CertificateRole, Refusal};
 
@@ -25,7 +26,7 @@ pub struct AgentView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub controllers: Vec<String>,
     /// How it is, in a word: `healthy`, `degraded` (an undo is stuck), `halted`, `guard-lost`, `must-stop` (for a
-    /// reason of a newer agent), `unknown`.
+    /// reason of a newer agent), `unclean` (a run may have left something there), `unknown`.
     pub health: String,
     /// All its labels: those bound to it, those that its owner gave, and those that the agent found out (below
     /// `faultline.dev/`). By these it is chosen.
@@ -47,6 +48,10 @@ pub struct AgentView {
     pub active: Vec<ActiveFaultView>,
     /// The faults that could not be undone.
     pub stuck: Vec<StuckFaultView>,
+    /// What runs may have left there. No other run is put on it until its agent has shown that nothing is, or somebody
+    /// has acknowledged it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unclean: Vec<UncleanView>,
     /// The serial number of the certificate with which it dialled.
     pub certificate: String,
 }
@@ -169,6 +174,7 @@ impl AgentView {
             last_seen: view.last_heard,
             active: view.status.active.into_iter().map(ActiveFaultView::from).collect(),
             stuck: view.status.stuck.into_iter().map(StuckFaultView::from).collect(),
+            unclean: Vec::new(),
             certificate: view.serial,
         }
     }
@@ -190,6 +196,7 @@ impl AgentView {
             last_seen: agent.last_seen,
             active: active.into_iter().map(ActiveFaultView::from).collect(),
             stuck: stuck.into_iter().map(StuckFaultView::from).collect(),
+            unclean: Vec::new(),
             certificate: agent.certificate,
         }
     }
@@ -221,7 +228,20 @@ impl Controller {
                 agents.insert(here.name.clone(), here);
             }
         }
+        for (name, unclean) in self.unclean().await? {
+            if let Some(agent) = agents.get_mut(&name) {
+                agent.unclean = unclean;
+                if matches!(agent.health.as_str(), "healthy" | "unknown") {
+                    agent.health = "unclean".into();
+                }
+            }
+        }
         Ok(agents)
+    }
+
+    /// The labels that are bound to an agent, if there is one of this name.
+    pub(super) async fn bound_labels(&self, name: &str) -> Result<Option<Labels>, ControllerError> {
+        Ok(self.all_agents().await?.remove(name).map(|agent| agent.bound))
     }
 
     /// One agent with its certificates.
@@ -253,7 +273,7 @@ impl Controller {
     /// # Errors
     /// If `who` may not, it never had a certificate, or by the store.
     pub async fn revoke_agent(&self, who: &Principal, name: &str, reason: &str) -> Result<Revoked, ControllerError> {
-        let labels = self.all_agents().await?.remove(name).map(|agent| agent.bound);
+        let labels = self.bound_labels(name).await?;
         let object = Object::new(format!("agent/{name}")).host(name, labels);
         let command = Command::new(Action::RevokeHost, object).with("reason", reason);
         self.command(who, command, async {

@@ -45,6 +45,7 @@ impl Controller {
                 facts.insert(view.name.clone(), facts_of(view));
             }
         }
+        self.mark_unclean(&mut facts).await?;
         Ok(facts.into_values().collect())
     }
 

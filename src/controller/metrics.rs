@@ -3,6 +3,8 @@
 //! Counters and the histogram live here and are raised by whoever does the thing: of runs they hear as a listener of the
 //! dispatcher. What is true at the moment (agents, faults, the halt) is read when the metrics are asked for.
 
+use std::collections::BTreeSet;
+
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -124,12 +126,16 @@ impl Controller {
             Ok::<_, crate::store::StoreError>((
                 self.store.halted().await?,
                 self.store.runs(&filter, None, 100_000).await?.0,
+                self.store.unclean_hosts().await?,
             ))
         };
         let stored = stored.await;
         gauge("store_up", "Whether the store answered just now", i64::from(stored.is_ok()));
         match stored {
-            Ok((halt, open)) => {
+            Ok((halt, open, unclean)) => {
+                let unclean: BTreeSet<String> = unclean.into_iter().map(|unclean| unclean.host).collect();
+                let help = "Hosts on which a run may have left something, so that no other is put there";
+                gauge("hosts_unclean", help, whole(unclean.len()));
                 gauge("halted", "Whether the fleet is halted", i64::from(halt.is_some()));
                 let runs = Family::<StateLabel, Gauge>::default();
                 for state in OPEN {

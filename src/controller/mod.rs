@@ -28,6 +28,7 @@ pub mod schedules;
 mod settings;
 pub mod submit;
 mod suitable;
+pub mod unclean;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -35,6 +36,8 @@ pub(crate) mod fixture;
 mod several_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unclean_tests;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

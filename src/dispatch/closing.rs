@@ -5,12 +5,14 @@ use std::sync::Arc;
 use faultline_agent::crash_point;
 
 use super::Dispatcher;
+use super::driving::leftovers;
 use super::keep::StoreKeeper;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::report::read_journal;
 use crate::run::close;
 use crate::run::folder::{JournalWriter, RunFolder};
 use crate::run::journal::Entry;
+use crate::store::Leftovers;
 use crate::store::runs::{Run, RunState};
 
 impl Dispatcher {
@@ -37,15 +39,12 @@ impl Dispatcher {
                 self.go_on(&run, because, entries, writer, kept).await;
             }
             // It never began: nothing was asked of anybody.
-            Ok(_) => self.finish(&run, RunVerdict::Refused, because).await,
+            Ok(_) => self.finish(&run, RunVerdict::Refused, because, Leftovers::NOTHING).await,
             Err(why) => {
                 tracing::error!(run = %run.id, why, "its journal cannot be read");
-                self.finish(
-                    &run,
-                    RunVerdict::CleanupUnverified,
-                    &format!("{because}, and its journal cannot be read: {why}"),
-                )
-                .await;
+                let left = Leftovers::Unknown(format!("the journal of the run cannot be read: {why}"));
+                let because = format!("{because}, and its journal cannot be read: {why}");
+                self.finish(&run, RunVerdict::CleanupUnverified, &because, left).await;
             }
         }
     }
@@ -101,6 +100,6 @@ impl Dispatcher {
         tracing::warn!(
             run = %run.id, verdict = closed.verdict.word(), undone = closed.asked, "closed: {}", closed.because
         );
-        self.finish(run, closed.verdict, &closed.because).await;
+        self.finish(run, closed.verdict, &closed.because, leftovers(closed.left)).await;
     }
 }

@@ -1,6 +1,6 @@
 //! One run, from its claim to its verdict.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use crate::document::load;
 use crate::experiment::document::Experiment;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::run::journal::{Entry, Event};
+use crate::run::left::{LeftFault, left_on_hosts};
 use crate::run::record::Watcher;
 use crate::run::{FleetGround, FleetRun, Outcome, RunRequest, execute_on_fleet};
-use crate::store::StoreError;
 use crate::store::runs::{Run, RunState};
+use crate::store::{Leftover, Leftovers, StoreError};
 use crate::targets::fleet_plan::{self, Drift, FleetPlan};
 
 /// How long a run that was claimed waits for hosts of its plan that are not connected, beyond what it waited for them in
@@ -54,7 +55,10 @@ impl Dispatcher {
                 Err(why) => Err(why),
             };
             match outcome {
-                Ok(outcome) => dispatcher.finish(&run, outcome.verdict, &outcome.because).await,
+                Ok(outcome) => {
+                    let left = leftovers(left_on_hosts(&outcome.entries));
+                    dispatcher.finish(&run, outcome.verdict, &outcome.because, left).await;
+                }
                 Err(why) => {
                     tracing::error!(run = %run.id, why, "the run could not be driven to its end");
                     dispatcher.close_now(run, &why).await;
@@ -145,11 +149,11 @@ impl Dispatcher {
     }
 
     /// Writes the verdict down, again and again until it is or this controller has lost the run.
-    pub(super) async fn finish(&self, run: &Run, verdict: RunVerdict, because: &str) {
+    pub(super) async fn finish(&self, run: &Run, verdict: RunVerdict, because: &str, left: Leftovers) {
         for attempt in 1_u32.. {
             let finished = async {
                 let now = self.store.now().await?;
-                self.store.finish(&run.id, run.epoch, verdict.word(), because, now).await
+                self.store.finish_leaving(&run.id, run.epoch, verdict.word(), because, &left, now).await
             };
             match finished.await {
                 Ok(finished) => return self.listener.over(&finished),
@@ -164,6 +168,17 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// What a run left, host by host.
+pub(super) fn leftovers(faults: Vec<LeftFault>) -> Leftovers {
+    let mut hosts: BTreeMap<String, Vec<Leftover>> = BTreeMap::new();
+    for fault in faults {
+        let Some(host) = fault.host else { return Leftovers::Unknown(fault.what) };
+        let left = Leftover { fault: Some(fault.id.to_string()), what: fault.what };
+        hosts.entry(host).or_default().push(left);
+    }
+    Leftovers::On(hosts.into_iter().collect())
 }
 
 /// The experiment of a run, from the document that was submitted.

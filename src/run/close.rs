@@ -11,6 +11,7 @@ use std::time::Instant;
 use faultline_agent::identity::FaultId;
 
 use super::journal::{Entry, Event, RunState};
+use super::left::{LeftFault, left_on_hosts};
 use crate::fleet::{Agent, Undone};
 use crate::hypothesis::verdict::{ObjectiveVerdict, RunVerdict};
 use crate::hypothesis::{RunFacts, rejudge, run_verdict};
@@ -63,6 +64,8 @@ pub struct Closed {
     pub because: String,
     /// How many of its faults the agents were asked to undo.
     pub asked: usize,
+    /// The faults that were not seen to be undone.
+    pub left: Vec<LeftFault>,
 }
 
 /// Closes a run. `entries` is its journal so far, which must begin with its start; `agent` finds the agent of a host;
@@ -74,7 +77,7 @@ pub async fn close(
     mut note: impl FnMut(&Entry),
 ) -> Closed {
     if let Some((verdict, because)) = finished(&entries) {
-        return Closed { verdict, because, asked: 0 };
+        return Closed { verdict, because, asked: 0, left: left_on_hosts(&entries) };
     }
     let mut journal = Continued { last: entries.last().map_or(0.0, |entry| entry.at), begun: Instant::now(), entries };
     let open = open_faults(&journal.entries);
@@ -115,7 +118,7 @@ pub async fn close(
         Err(error) => (RunVerdict::CleanupUnverified, format!("its journal does not say how it began: {error}")),
     };
     journal.write(Event::Finished { verdict, because: because.clone() }, &mut note);
-    Closed { verdict, because, asked }
+    Closed { verdict, because, asked, left: left_on_hosts(&journal.entries) }
 }
 
 fn finished(entries: &[Entry]) -> Option<(RunVerdict, String)> {

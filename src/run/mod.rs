@@ -7,6 +7,7 @@ pub mod close;
 mod drive;
 pub mod folder;
 pub mod journal;
+pub mod left;
 pub mod record;
 pub mod stop;
 

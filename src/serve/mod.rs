@@ -11,6 +11,7 @@
 //! - what another controller decided (a halt, a revocation, a stop) is obeyed here within seconds, from the store.
 
 pub mod api_port;
+mod cleaning;
 mod enrolling;
 mod game_days;
 mod halting;
@@ -249,6 +250,7 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     tasks.spawn(telling::pass_on(heard, notifier.clone(), ports.clone()));
     tasks.spawn(upkeep::keep(Arc::clone(&controller), reached, now, ports.clone()));
     tasks.spawn(halting::obey(Arc::clone(&controller), telling.clone(), ports.clone()));
+    tasks.spawn(cleaning::watch(Arc::clone(&controller), ports.clone()));
     tasks.spawn(host_halts::follow(Arc::clone(&controller), ports.clone()));
     tasks.spawn(game_days::carry(Arc::clone(&controller), telling.clone(), stopping.clone()));
     tasks.spawn(scheduling::fire(Arc::clone(&controller), telling, notifier, stopping.clone()));

@@ -11,7 +11,7 @@ use sqlx::any::AnyRow;
 
 use super::columns::{Columns, micros};
 use super::error::{Fault, Refusal};
-use super::transaction::Under;
+use super::transaction::{Under, Work};
 use super::{Store, StoreError};
 use crate::audit::{Broken, Deed, Fault as BrokenHow, Head, Record, Verifier};
 
@@ -43,29 +43,7 @@ impl Store {
     pub async fn append_audit(&self, deed: &Deed, now: Timestamp) -> Result<Record, StoreError> {
         self.done("write the audit log", || async {
             let mut work = self.begin(Under::Audit).await?;
-            let head = head(work.on()).await?;
-            let record = Record::following(&head, now, storable(deed));
-            let Deed { actor, action, object, outcome, details } = &record.deed;
-            sqlx::query(
-                "INSERT INTO audit (sequence, recorded_at, actor, action, object, outcome, details, previous, hash)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            )
-            .bind(stored(record.sequence))
-            .bind(micros(record.at))
-            .bind(actor.as_str())
-            .bind(action.as_str())
-            .bind(object.as_str())
-            .bind(outcome.as_str())
-            .bind(details.as_str())
-            .bind(record.previous.to_string())
-            .bind(record.hash.to_string())
-            .execute(work.on())
-            .await?;
-            sqlx::query("UPDATE audit_head SET sequence = $1, hash = $2")
-                .bind(stored(record.sequence))
-                .bind(record.hash.to_string())
-                .execute(work.on())
-                .await?;
+            let record = append(&mut work, deed, now).await?;
             work.commit().await?;
             Ok(record)
         })
@@ -141,6 +119,34 @@ impl Store {
         })
         .await
     }
+}
+
+/// Appends a record. The transaction must hold the lock of the audit log.
+pub(super) async fn append(work: &mut Work, deed: &Deed, now: Timestamp) -> Result<Record, Fault> {
+    let head = head(work.on()).await?;
+    let record = Record::following(&head, now, storable(deed));
+    let Deed { actor, action, object, outcome, details } = &record.deed;
+    sqlx::query(
+        "INSERT INTO audit (sequence, recorded_at, actor, action, object, outcome, details, previous, hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(stored(record.sequence))
+    .bind(micros(record.at))
+    .bind(actor.as_str())
+    .bind(action.as_str())
+    .bind(object.as_str())
+    .bind(outcome.as_str())
+    .bind(details.as_str())
+    .bind(record.previous.to_string())
+    .bind(record.hash.to_string())
+    .execute(work.on())
+    .await?;
+    sqlx::query("UPDATE audit_head SET sequence = $1, hash = $2")
+        .bind(stored(record.sequence))
+        .bind(record.hash.to_string())
+        .execute(work.on())
+        .await?;
+    Ok(record)
 }
 
 async fn head(connection: &mut AnyConnection) -> Result<Head, Fault> {

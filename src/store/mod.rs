@@ -8,6 +8,8 @@
 //!   all claims take. A slot of a schedule makes at most one run ([`Store::claim_slot`]).
 //! - **No two runs on one host unless both share.** Claims take the locks of all hosts of a run or none, in the same
 //!   transaction; a run that finishes gives them back in the transaction in which it finishes.
+//! - **A host that is not known to be clean is told of.** A run that finishes gives its hosts back and names those on which
+//!   something may be left in one transaction ([`Store::finish_leaving`]), so that nobody ever sees them as free.
 //! - **Who was replaced cannot write.** A run's epoch grows whenever a controller claims it or takes it over. Every
 //!   write by its driver names the epoch, and is refused ([`Refusal::TakenOver`]) when it has grown meanwhile.
 //! - **Halted is halted.** A halt cancels everything queued in the transaction that sets it, and whatever adds or starts
@@ -50,6 +52,7 @@ mod schema;
 mod slots;
 mod tokens;
 mod transaction;
+mod unclean;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -79,6 +82,7 @@ pub use self::schema::VERSION;
 pub use self::slots::{Occasion, Slot, SlotClaim, SlotOutcome};
 pub use self::tokens::TokenRefusal;
 pub use self::transaction::ATTEMPTS;
+pub use self::unclean::{Leftover, Leftovers, UncleanHost};
 
 /// How many connections one controller holds to a PostgreSQL, and how many it reads a SQLite file with.
 const CONNECTIONS: u32 = 8;

@@ -9,8 +9,12 @@ use super::{Kind, Store, StoreError};
 use jiff::Timestamp;
 
 /// The steps in their order; the first makes version 1.
-pub(super) const STEPS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+pub(super) const STEPS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// The version of the tables that this Faultline works with.
 pub const VERSION: i64 = STEPS.len() as i64;

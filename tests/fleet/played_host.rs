@@ -158,8 +158,12 @@ impl Host for PlayedHost {
             targets: vec!["a process".into()],
             left_ms: 1,
         };
-        let status =
-            NodeStatus { active: self.state().in_place.keys().map(active).collect(), stuck: Vec::new(), must_stop };
+        let status = NodeStatus {
+            active: self.state().in_place.keys().map(active).collect(),
+            stuck: Vec::new(),
+            on_record: Some(self.state().in_place.len()),
+            must_stop,
+        };
         Box::pin(async { status })
     }
 

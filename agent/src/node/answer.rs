@@ -160,6 +160,7 @@ mod tests {
         is_read_all_the_same(&NodeStatus {
             active: vec![ActiveFault { id: id.clone(), fault: "x".into(), targets: Vec::new(), left_ms: 5 }],
             stuck: vec![StuckFault { id, fault: "y".into(), by_hand: vec!["z".into()] }],
+            on_record: Some(2),
             must_stop: Some(MustStop::GuardLost),
         });
         is_read_all_the_same(&Planned { plan: plan.clone(), targets: Vec::new(), refused: None });

@@ -14,6 +14,11 @@ pub struct NodeStatus {
     pub active: Vec<ActiveFault>,
     /// The faults on record that could not be undone.
     pub stuck: Vec<StuckFault>,
+    /// How many faults the journal of this host has on record, whoever's they are and however they stand; one is on record
+    /// from before its first step until it was seen to be gone. Nothing if the journal cannot be read, or an older agent
+    /// says this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_record: Option<usize>,
     /// Why everything here must end, if it must.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub must_stop: Option<MustStop>,
@@ -57,13 +62,20 @@ impl NodeStatus {
                 left_ms: u64::try_from(active.left.as_millis()).unwrap_or(u64::MAX),
             })
             .collect();
-        let found = journal.read_all().unwrap_or_default();
-        Self { active, stuck: found.into_iter().filter_map(stuck).collect(), must_stop }
+        let found = journal.read_all().ok();
+        let on_record = found.as_ref().map(Vec::len);
+        let stuck = found.into_iter().flatten().filter_map(stuck).collect();
+        Self { active, stuck, on_record, must_stop }
     }
 
-    /// Whether nothing of Faultline is on this host.
+    /// Whether nothing of Faultline that is known of is on this host.
     pub fn is_clean(&self) -> bool {
         self.active.is_empty() && self.stuck.is_empty()
+    }
+
+    /// Whether it was seen that nothing of Faultline is on this host: its journal was read, and has nothing on record.
+    pub fn is_seen_clean(&self) -> bool {
+        self.is_clean() && self.on_record == Some(0)
     }
 }
 

@@ -79,11 +79,15 @@ fn a_fault_is_planned_injected_measured_and_undone_by_its_request_alone() {
     assert_eq!(node.evidence(&request.id).unwrap().bite, Bite::Yes);
     let status = node.status();
     assert_eq!((status.active.len(), status.stuck.len(), &status.must_stop), (1, 0, &None));
+    assert_eq!(status.on_record, Some(1));
     assert_eq!(status.active[0].fault, "process-pause");
     let undone = node.undo(&request.id);
     assert!(undone.verified && undone.steps.iter().all(|step| step.clean), "{undone:?}");
     assert_ne!(victim.state(), 'T');
-    assert!(node.status().is_clean());
+    assert!(node.status().is_seen_clean());
+    std::fs::remove_dir_all(node.state().faults()).unwrap();
+    let status = node.status();
+    assert!(status.is_clean() && !status.is_seen_clean(), "a journal that cannot be read shows nothing");
 }
 
 #[test]

@@ -92,6 +92,11 @@ async fn a_host_that_never_comes_back_is_never_called_clean_however_much_is_tole
     assert_eq!(verdict, "cleanup-unverified");
     assert!(because.starts_with("process-pause on db of db-3 was not seen to be undone"), "{because}");
     assert!(["db-1", "db-2"].iter().all(|host| fleet.agent(host).in_place().is_empty()));
+    let unclean = fleet.store.unclean_hosts().await.unwrap();
+    assert_eq!(unclean.iter().map(|one| (&*one.host, &*one.run)).collect::<Vec<_>>(), [("db-3", "r-1")], "it alone");
+    let left = &unclean[0].left;
+    assert!(left.len() == 1 && left[0].fault.is_some(), "{left:?}");
+    assert!(left[0].what.starts_with("process-pause on db of db-3 was not seen to be undone"), "{left:?}");
     let report = RunReport::from_entries(&journal).unwrap();
     assert_eq!((report.exit_code, report.hosts[0].clean, report.hosts[0].back_at), (7, false, None));
 }

@@ -10,7 +10,8 @@ use super::{Run, RunState};
 use crate::store::columns::{Columns, after, micros};
 use crate::store::error::{Fault, Refusal};
 use crate::store::transaction::{Under, Work};
-use crate::store::{Store, StoreError};
+use crate::store::unclean::leave;
+use crate::store::{Leftovers, Store, StoreError};
 
 /// A run that a controller has, as its renewal left it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,16 +84,33 @@ impl Store {
         .await
     }
 
-    /// Finishes a run with its verdict and gives back its hosts, in one transaction.
+    /// Finishes a run that left nothing on its hosts: see [`finish_leaving`](Self::finish_leaving).
     ///
     /// # Errors
-    /// [`Refusal::TakenOver`], [`Refusal::State`] if it is over already, [`Refusal::Unknown`], or the store's own.
+    /// As [`finish_leaving`](Self::finish_leaving).
     pub async fn finish(
         &self,
         run: &str,
         epoch: i64,
         verdict: &str,
         because: &str,
+        now: Timestamp,
+    ) -> Result<Run, StoreError> {
+        self.finish_leaving(run, epoch, verdict, because, &Leftovers::NOTHING, now).await
+    }
+
+    /// Finishes a run with its verdict, gives back its hosts, and names those on which it may have left something, in one
+    /// transaction.
+    ///
+    /// # Errors
+    /// [`Refusal::TakenOver`], [`Refusal::State`] if it is over already, [`Refusal::Unknown`], or the store's own.
+    pub async fn finish_leaving(
+        &self,
+        run: &str,
+        epoch: i64,
+        verdict: &str,
+        because: &str,
+        left: &Leftovers,
         now: Timestamp,
     ) -> Result<Run, StoreError> {
         self.done("finish a run", || async {
@@ -108,6 +126,7 @@ impl Store {
             .bind(micros(now))
             .fetch_one(work.on())
             .await?;
+            leave(&mut work, run, left, now).await?;
             unlock(&mut work, run).await?;
             let finished = Run::read(&row)?;
             work.commit_transition(finished.state.as_str()).await?;

@@ -13,6 +13,7 @@ mod postgres;
 mod runs;
 mod schedules;
 mod tokens;
+mod unclean;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -191,7 +191,14 @@ fn a_host_that_is_gone_is_tolerated_as_far_as_the_document_says() {
 fn every_way_to_be_gone_counts() {
     let first = |plan: &FleetPlan| plan.hosts_of_targets()["db"].first().unwrap().clone();
     type Change = fn(&mut HostFacts);
-    let changes: [(Change, &str); 3] = [
+    let changes: [(Change, &str); 4] = [
+        (
+            |host| {
+                host.health = HostHealth::Unclean { run: "r-1".into(), left: "process-pause".into() };
+                host.name = "db-1".into();
+            },
+            "left unclean by run r-1: process-pause (hint: see to it, then `faultline agents acknowledge db-1 --reason \"…\"`)",
+        ),
         (|host| host.health = HostHealth::Unhealthy("halted".into()), "not healthy: halted"),
         (|host| drop(host.labels.insert(PROTECTED.into(), "true".into())), "protected by its label"),
         (

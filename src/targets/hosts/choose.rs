@@ -247,10 +247,12 @@ fn unfit(host: &HostFacts) -> Option<LeftOutReason> {
     if let Some(because) = host.protection() {
         return Some(LeftOutReason::Protected { because: because.into() });
     }
-    if !host.connected {
-        return Some(LeftOutReason::Disconnected);
-    }
     match &host.health {
+        // Before all that may pass by itself.
+        HostHealth::Unclean { run, left } => {
+            Some(LeftOutReason::Unclean { host: host.name.clone(), run: run.clone(), left: left.clone() })
+        }
+        _ if !host.connected => Some(LeftOutReason::Disconnected),
         HostHealth::Healthy => None,
         HostHealth::Unhealthy(because) => Some(LeftOutReason::Unhealthy { because: because.clone() }),
     }

@@ -37,6 +37,14 @@ pub enum HostHealth {
     Healthy,
     /// It is not, for this reason: halted, an undo is stuck, no journal, draining.
     Unhealthy(String),
+    /// A run may have left something on it, and neither its agent has shown since that nothing is there nor has a person
+    /// acknowledged it.
+    Unclean {
+        /// That run.
+        run: String,
+        /// What it may have left.
+        left: String,
+    },
 }
 
 /// Why a host's labels cannot be used.

@@ -32,6 +32,15 @@ pub enum LeftOutReason {
         /// Why, in the words of its agent.
         because: String,
     },
+    /// A run may have left something on it.
+    Unclean {
+        /// Its name.
+        host: String,
+        /// That run.
+        run: String,
+        /// What it may have left.
+        left: String,
+    },
     /// Whoever runs it keeps it out of every choice.
     Protected {
         /// What its label says.
@@ -67,6 +76,10 @@ impl fmt::Display for LeftOutReason {
             Self::Unknown => formatter.write_str("no host of this name is known"),
             Self::Disconnected => formatter.write_str("not connected"),
             Self::Unhealthy { because } => write!(formatter, "not healthy: {because}"),
+            Self::Unclean { host, run, left } => write!(
+                formatter,
+                "left unclean by run {run}: {left} (hint: see to it, then `faultline agents acknowledge {host} --reason \"…\"`)"
+            ),
             Self::Protected { because } => match because.as_str() {
                 "" | "true" => formatter.write_str("protected by its label"),
                 _ => write!(formatter, "protected by its label: {because}"),
