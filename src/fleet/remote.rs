@@ -181,7 +181,7 @@ impl Agent for RemoteAgent {
     fn heartbeat(&self) {}
 
     fn must_stop(&self) -> Option<MustStop> {
-        self.registry.view(&self.host)?.status.must_stop.map(MustStop::from)
+        self.registry.must_stop(&self.host).map(MustStop::from)
     }
 
     fn presence(&self) -> Presence {

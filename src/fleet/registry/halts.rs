@@ -23,6 +23,11 @@ impl Registry {
         connected.map(|(name, host)| (name.clone(), halt(host))).collect()
     }
 
+    /// Why nothing may stay on a host, as it said last.
+    pub(crate) fn must_stop(&self, name: &str) -> Option<MustStop> {
+        self.hosts().get(name)?.status.must_stop.clone()
+    }
+
     /// The halt that is in force for the whole fleet.
     pub fn halted(&self) -> Option<String> {
         self.halted.borrow().clone()

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use faultline_agent::node::{MustStop, NodeStatus};
+use faultline_agent::node::MustStop;
 use faultline_agent::session::BY_THE_CONTROLLER;
 use faultline_agent::session::limits::HELLO;
 use faultline_agent::session::wire::agent_message::Message as Heard;
@@ -59,11 +59,10 @@ impl Conversation {
     }
 
     fn greet(&mut self, hello: Hello) -> Result<ControllerMessage, Status> {
-        let halted_host = serde_json::from_str::<NodeStatus>(&hello.status).ok();
         match self.registry.greet(&self.peer, &self.address, hello) {
             Ok(Greeted { line, outgoing, welcome }) => {
                 let message = ControllerMessage { alive_ns: line.alive_ns(), message: Some(Said::Welcome(welcome)) };
-                align(&self.registry, &self.peer.name, &line, halted_host.as_ref());
+                align(&self.registry, &self.peer.name, &line);
                 self.stage = Stage::Open { line, outgoing };
                 Ok(message)
             }
@@ -125,9 +124,9 @@ impl Conversation {
 const RELEASE_AFTER: Duration = Duration::from_secs(5);
 
 /// A host that joins is brought to the halt that is in force, or rid of one of ours that is not any more.
-fn align(registry: &Arc<Registry>, name: &str, line: &Arc<Line>, status: Option<&NodeStatus>) {
+fn align(registry: &Arc<Registry>, name: &str, line: &Arc<Line>) {
     let halted = registry.halted();
-    if halted.is_none() && !status.is_some_and(is_halted_by_us) {
+    if halted.is_none() && !is_halted_by_us(registry, name) {
         return;
     }
     let (registry, name, line) = (Arc::clone(registry), name.to_owned(), Arc::clone(line));
@@ -136,7 +135,7 @@ fn align(registry: &Arc<Registry>, name: &str, line: &Arc<Line>, status: Option<
             Some(reason) => Kind::Halt(HaltOrder { reason }),
             None => {
                 tokio::time::sleep(RELEASE_AFTER).await;
-                let still = registry.view(&name).is_some_and(|view| is_halted_by_us(&view.status));
+                let still = is_halted_by_us(&registry, &name);
                 if registry.halted().is_some() || !still || line.has_ended() {
                     return;
                 }
@@ -149,8 +148,8 @@ fn align(registry: &Arc<Registry>, name: &str, line: &Arc<Line>, status: Option<
     });
 }
 
-fn is_halted_by_us(status: &NodeStatus) -> bool {
-    matches!(&status.must_stop, Some(MustStop::Halted(halt)) if halt.reason.starts_with(BY_THE_CONTROLLER))
+fn is_halted_by_us(registry: &Registry, name: &str) -> bool {
+    matches!(registry.must_stop(name), Some(MustStop::Halted(halt)) if halt.reason.starts_with(BY_THE_CONTROLLER))
 }
 
 impl Stream for Conversation {
