@@ -10,7 +10,7 @@ use faultline_agent::session::limits::PROTOCOL;
 use faultline_agent::session::wire::answer::Outcome;
 use faultline_agent::session::wire::controller_message::Message;
 use faultline_agent::session::wire::request::Kind;
-use faultline_agent::session::wire::{Answer, Halted, Hello};
+use faultline_agent::session::wire::{Answer, Halted, Heartbeat, Hello};
 use tokio_util::sync::CancellationToken;
 
 use super::{Controller, Parts, Settings};
@@ -151,6 +151,13 @@ impl Fixture {
                 greeted.line.answered(Answer { id: request.id, outcome: Some(outcome), news: None });
             }
         });
+    }
+
+    /// A connected host says how it stands.
+    pub(crate) fn says(&self, host: &str, status: &NodeStatus) {
+        let line = self.controller.registry.line(host).unwrap();
+        let status = Some(serde_json::to_string(status).unwrap());
+        self.controller.registry.beat(host, &line, Heartbeat { status, ..Heartbeat::default() });
     }
 
     /// What is in the audit log, the oldest first: who did what to which object with which outcome.

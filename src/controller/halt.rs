@@ -11,7 +11,7 @@ use crate::audit::Record;
 use crate::experiment::machine::Stop;
 use crate::fleet::halt::{FleetHalted, FleetReleased};
 use crate::store::runs::Run;
-use crate::store::{AuditFilter, Halt, Halted};
+use crate::store::{AuditFilter, Halt, Halted, Refusal};
 
 /// That the fleet is halted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -175,6 +175,18 @@ pub struct NotReleased {
 }
 
 impl Controller {
+    /// Refuses while the fleet is halted. Asked before hosts are chosen: those of a halted fleet cannot be had either, and
+    /// it would only be told that they are not healthy. The store asks again in the transaction that decides.
+    ///
+    /// # Errors
+    /// [`Refusal::Halted`], or the store's.
+    pub(super) async fn not_halted(&self) -> Result<(), ControllerError> {
+        match self.store.halted().await? {
+            Some(halt) => Err(Refusal::Halted(halt).into()),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the fleet is halted.
     ///
     /// # Errors

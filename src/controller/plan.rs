@@ -77,10 +77,17 @@ impl Controller {
     /// Plans an experiment on the hosts that are connected now, and asks each what it would do. Nothing is touched.
     ///
     /// # Errors
-    /// If `who` may not, the document is wrong or cannot be run by a controller, no hosts can be chosen, or by the store.
+    /// If `who` may not, the document is wrong or cannot be run by a controller, no hosts can be chosen (be it since the
+    /// fleet is halted), or by the store.
     pub async fn plan(&self, who: &Principal, text: &str, seed: Option<u64>) -> Result<PlanAnswer, ControllerError> {
         self.admit(who, Action::Plan).await?;
-        let planned = self.make_plan(text, seed).await?;
+        let planned = match self.make_plan(text, seed).await {
+            Err(ControllerError::Hosts(why)) => {
+                self.not_halted().await?;
+                return Err(ControllerError::Hosts(why));
+            }
+            planned => planned?,
+        };
         let object = planned.object(format!("experiment/{}", planned.plan.experiment));
         self.authorise(who, Action::Plan, &object).await?;
         let hosts = self.ask_hosts(&planned).await?;

@@ -98,6 +98,7 @@ impl Controller {
         {
             return Err(ControllerError::request("`deadline` is not after `notBefore`", "the run could never start"));
         }
+        self.not_halted().await?;
         let planned = self.make_plan(&document, seed).await?;
         let hash = planned.plan.hash().to_string();
         if let Some(expected) = plan_hash.filter(|expected| *expected != hash) {

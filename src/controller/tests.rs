@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use faultline_agent::halt::{Halt, HaltScope};
+use faultline_agent::node::{MustStop, NodeStatus};
 use jiff::Timestamp;
 
 use super::fixture::{DOCUMENT, Fixture, SCHEDULE, labels, somebody};
@@ -271,6 +273,40 @@ async fn a_halt_reaches_hosts_runs_and_the_queue_and_a_release_lets_in_again() {
     assert_eq!(controller.last_release().await.unwrap().unwrap().deed.actor, "token/bea");
     assert_eq!(controller.submit(&ann, submission()).await.unwrap().state, RunStanding::Queued);
     assert_eq!(controller.halt_state(&eve).await.unwrap().halted, None);
+}
+
+#[tokio::test]
+async fn whatever_is_asked_of_a_halted_fleet_is_refused_because_it_is_halted() {
+    let fixture = two_databases().await;
+    let (controller, ann) = (&fixture.controller, somebody("ann", Role::Operator));
+    controller.halt(&somebody("eve", Role::Viewer), "customers complain").await.unwrap();
+    // As the agents say it then.
+    let halt = Halt {
+        reason: "controller: customers complain (by eve)".into(),
+        user: Some(0),
+        time: String::new(),
+        scope: HaltScope::Folder,
+        elsewhere: Vec::new(),
+    };
+    for host in ["db-1", "db-2"] {
+        let must_stop = Some(MustStop::Halted(halt.clone()));
+        fixture.says(host, &NodeStatus { must_stop, ..NodeStatus::default() });
+    }
+    let origin = Origin::Schedule { name: "nightly".into(), slot: Timestamp::UNIX_EPOCH };
+    for refused in [
+        controller.submit(&ann, submission()).await.map(drop),
+        controller.new_run(&Scope::everything(), "schedule/nightly", submission(), origin).await.map(drop),
+        controller.plan(&ann, DOCUMENT, None).await.map(drop),
+    ] {
+        let refused = refused.unwrap_err();
+        assert_eq!((status(&refused), refused.class().1), (409, "halted"), "{refused}");
+        let text = refused.to_string();
+        assert!(
+            text.starts_with("the fleet is halted since ") && text.ends_with(" by eve: customers complain"),
+            "{text}"
+        );
+        assert!(refused.hint().contains("`faultline halt --release`"), "{}", refused.hint());
+    }
 }
 
 #[tokio::test]

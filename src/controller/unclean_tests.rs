@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use faultline_agent::node::{NodeStatus, StuckFault};
-use faultline_agent::session::wire::Heartbeat;
 use tokio::time::Instant;
 
 use super::fixture::{DOCUMENT, Fixture, labels, somebody};
@@ -37,12 +36,6 @@ async fn left_unclean(fault: Option<&str>) -> (Fixture, String) {
 /// As if this controller had known of it for a minute.
 fn for_a_minute(run: &str) -> Known {
     Known([(("db-1".to_owned(), run.to_owned()), Instant::now() - Duration::from_secs(60))].into())
-}
-
-async fn says(fixture: &Fixture, status: NodeStatus) {
-    let line = fixture.controller.registry.line("db-1").unwrap();
-    let status = Some(serde_json::to_string(&status).unwrap());
-    fixture.controller.registry.beat("db-1", &line, Heartbeat { status, ..Heartbeat::default() });
 }
 
 async fn is_unclean(fixture: &Fixture) -> bool {
@@ -103,12 +96,12 @@ async fn an_agent_takes_its_host_back_only_by_evidence_that_nothing_is_left() {
         (NodeStatus { on_record: Some(1), ..NodeStatus::default() }, "something is on record, whoever's it is"),
         (NodeStatus { stuck: vec![stuck], ..clean.clone() }, "something is stuck"),
     ] {
-        says(&fixture, status).await;
+        fixture.says("db-1", &status);
         controller.look_at_unclean(&mut for_a_minute(&run)).await.unwrap();
         assert!(is_unclean(&fixture).await, "{why}");
         assert!(fixture.asked.lock().unwrap().is_empty(), "{why}");
     }
-    says(&fixture, clean).await;
+    fixture.says("db-1", &clean);
     controller.look_at_unclean(&mut Known::default()).await.unwrap();
     assert!(is_unclean(&fixture).await, "it may have said so before the fault was left");
     controller.look_at_unclean(&mut for_a_minute(&run)).await.unwrap();
@@ -121,11 +114,11 @@ async fn an_agent_takes_its_host_back_only_by_evidence_that_nothing_is_left() {
 async fn a_host_that_does_not_say_of_the_fault_that_it_is_gone_stays_unclean() {
     // The host of the fixture knows only of the other fault.
     let (fixture, run) = left_unclean(Some("ffffffffffff")).await;
-    says(&fixture, NodeStatus { on_record: Some(0), ..NodeStatus::default() }).await;
+    fixture.says("db-1", &NodeStatus { on_record: Some(0), ..NodeStatus::default() });
     fixture.controller.look_at_unclean(&mut for_a_minute(&run)).await.unwrap();
     assert!(is_unclean(&fixture).await);
     let (fixture, run) = left_unclean(None).await;
-    says(&fixture, NodeStatus { on_record: Some(0), ..NodeStatus::default() }).await;
+    fixture.says("db-1", &NodeStatus { on_record: Some(0), ..NodeStatus::default() });
     fixture.controller.look_at_unclean(&mut for_a_minute(&run)).await.unwrap();
     assert!(!is_unclean(&fixture).await, "there is no fault to ask for, and nothing is on record");
     let agent = fixture.controller.agent(&somebody("ann", Role::Operator), "db-1").await.unwrap().agent;

@@ -16,7 +16,7 @@ use crate::game_day::hash::{PlanHash, of_game_day};
 use crate::game_day::machine::{Entry, Event, Identity, Opened, ResolvedExperiment, step};
 use crate::game_day::resolve;
 use crate::run::new_run_id;
-use crate::store::{GameDayPlan, NewGameDay, Refusal};
+use crate::store::{GameDayPlan, NewGameDay};
 
 /// So many hosts are named where the run sheet says where the game day was held.
 const NAMED: usize = 5;
@@ -33,10 +33,7 @@ impl Controller {
         let (game_day, known) = read(document)?;
         self.enough_approvals(&game_day)?;
         suitable::alerts_in_reach(&game_day, &self.settings)?;
-        // Told before anything else: the hosts of a halted fleet cannot be had either.
-        if let Some(halt) = self.store.halted().await? {
-            return Err(Refusal::Halted(halt).into());
-        }
+        self.not_halted().await?;
         let (mut plans, mut resolved) = (Vec::new(), Vec::new());
         let id = new_run_id();
         let mut object = Object::new(format!("game-day/{id}")).experiment(game_day.metadata.labels.clone());
