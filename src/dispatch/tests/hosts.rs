@@ -172,6 +172,20 @@ async fn a_fleet_that_is_not_the_approved_one_any_more_refuses_the_run_and_is_au
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn labels_that_change_who_is_meant_refuse_the_run_although_fewer_hosts_would_do() {
+    let fleet = Controllers::new(&THREE).await;
+    fleet.submit(&run("r-1", "1s").pick("{ atLeast: 1 }")).await;
+    fleet.change("db-2", |facts| drop(facts.labels.insert("role".into(), "web".into())));
+    let one = fleet.start("one").await;
+    let over = fleet.wait_for("r-1", |run| run.state.is_over()).await;
+    let (verdict, because) = ended(&over);
+    assert_eq!(verdict, "refused", "{because}");
+    assert!(because.contains("target `db` does not mean db-2 any more, whose labels changed"), "{because}");
+    assert!(THREE.iter().all(|host| fleet.agent(host).injected.lock().unwrap().is_empty()));
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_waits_a_little_for_hosts_that_are_about_to_connect() {
     let fleet = Controllers::new(&THREE).await;
     fleet.submit(&run("r-1", "1s")).await;

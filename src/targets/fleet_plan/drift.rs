@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Digest, FleetPlan, FleetPlanError, PlannedInjection, document_digest};
 use crate::experiment::document::{BlastRadius, Experiment};
 use crate::targets::hosts::{
-    CeilingUse, HeldHosts, HostFacts, HostQuestion, LeftOutReason, ledger, unavailable, used_targets,
+    CeilingUse, HeldHosts, HostFacts, HostQuestion, LeftOutReason, choose, ledger, unavailable, used_targets,
 };
 
 /// The fleet at the moment when an approved plan is to be carried out.
@@ -119,9 +119,14 @@ pub enum DriftOutcome {
 /// Compares an approved plan with the fleet as it is now.
 ///
 /// - Another document, or a ceiling that would be exceeded: refused.
+/// - An approved host that is not meant any more, since its labels changed: refused. The choice that was approved is not
+///   what the document says now.
+/// - A host that is meant now, of which the plan knew nothing, and that would be chosen: refused for the same reason. One
+///   that would not be is told of.
 /// - An approved host that cannot be had: refused, unless the target's pick has an `atLeast` that the rest fulfils.
-/// - A host that joined: told of, never added.
 /// - Other labels on a host that is still meant: told of.
+///
+/// No host is ever added to an approved plan.
 ///
 /// # Errors
 /// If the document cannot be written as JSON.
@@ -138,11 +143,11 @@ pub fn drift(approved: &FleetPlan, now: &FleetNow<'_>) -> Result<Drift, FleetPla
     let by_name: BTreeMap<&str, &HostFacts> = fleet.iter().map(|host| (host.name.as_str(), host)).collect();
     let mut ledger = ledger(&question, &by_name, &used);
     let (mut differences, mut reasons, mut left) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut looked_at = BTreeSet::new();
+    let (mut looked_at, mut new) = (BTreeSet::new(), Vec::new());
     for (name, hosts) in approved.hosts_of_targets() {
         // The document is the approved one, so the target is there.
         let Some((target, selector)) = used.get(name) else { continue };
-        let mut stay = BTreeSet::new();
+        let (mut stay, mut unmeant) = (BTreeSet::new(), Vec::new());
         for host in hosts {
             let found = by_name.get(host.as_str());
             let reason = found.map_or(Some(LeftOutReason::Unknown), |facts| unavailable(selector, facts, &question));
@@ -158,11 +163,13 @@ pub fn drift(approved: &FleetPlan, now: &FleetNow<'_>) -> Result<Drift, FleetPla
                     }
                     stay.insert(host.clone());
                 }
-                (_, reason) => differences.push(Difference::HostGone {
-                    target: name.into(),
-                    host: host.clone(),
-                    reason: reason.unwrap_or(LeftOutReason::Unknown),
-                }),
+                (_, reason) => {
+                    let reason = reason.unwrap_or(LeftOutReason::Unknown);
+                    if !reason.is_selected() {
+                        unmeant.push(host.as_str());
+                    }
+                    differences.push(Difference::HostGone { target: name.into(), host: host.clone(), reason });
+                }
             }
         }
         let gone = hosts.len() - stay.len();
@@ -177,6 +184,10 @@ pub fn drift(approved: &FleetPlan, now: &FleetNow<'_>) -> Result<Drift, FleetPla
                 stay.len(),
                 hosts.len()
             )),
+            _ if !unmeant.is_empty() => reasons.push(format!(
+                "target `{name}` does not mean {} any more, whose labels changed since the hosts were chosen",
+                unmeant.join(", ")
+            )),
             _ => {}
         }
         let known = |host: &str| {
@@ -185,9 +196,18 @@ pub fn drift(approved: &FleetPlan, now: &FleetNow<'_>) -> Result<Drift, FleetPla
         };
         let joined =
             by_name.values().filter(|facts| unavailable(selector, facts, &question).is_none() && !known(&facts.name));
-        differences
-            .extend(joined.map(|facts| Difference::HostJoined { target: name.into(), host: facts.name.clone() }));
+        new.extend(joined.map(|facts| (name, facts.name.as_str())));
         left.insert(name.to_owned(), stay);
+    }
+    if !new.is_empty() {
+        // If none can be chosen, that has its reasons above, and none of these hosts is chosen.
+        let anew = choose(&question).map(|choice| choice.targets).unwrap_or_default();
+        for (target, host) in new {
+            if anew.get(target).is_some_and(|chosen| chosen.hosts.contains(host)) {
+                reasons.push(format!("target `{target}` means {host} now, which would be chosen"));
+            }
+            differences.push(Difference::HostJoined { target: target.into(), host: host.into() });
+        }
     }
     let outcome =
         if reasons.is_empty() { DriftOutcome::Holds { hosts: left } } else { DriftOutcome::Refused { reasons } };

@@ -191,7 +191,7 @@ fn a_host_that_is_gone_is_tolerated_as_far_as_the_document_says() {
 fn every_way_to_be_gone_counts() {
     let first = |plan: &FleetPlan| plan.hosts_of_targets()["db"].first().unwrap().clone();
     type Change = fn(&mut HostFacts);
-    let changes: [(Change, &str); 4] = [
+    let changes: [(Change, &str); 3] = [
         (
             |host| {
                 host.health = HostHealth::Unclean { run: "r-1".into(), left: "process-pause".into() };
@@ -201,10 +201,6 @@ fn every_way_to_be_gone_counts() {
         ),
         (|host| host.health = HostHealth::Unhealthy("halted".into()), "not healthy: halted"),
         (|host| drop(host.labels.insert(PROTECTED.into(), "true".into())), "protected by its label"),
-        (
-            |host| drop(host.labels.insert("zone".into(), "c".into())),
-            "not meant: `zone in (a, b)` is not so, zone is c",
-        ),
     ];
     for (change, reason) in changes {
         let (differences, outcome) =
@@ -217,12 +213,69 @@ fn every_way_to_be_gone_counts() {
 }
 
 #[test]
-fn who_joined_is_told_of_and_never_added() {
-    let labels = [("role", "db"), ("zone", "a"), ("kernel", "6.6")];
-    let (differences, outcome) = after(|fleet, _| fleet.push(host("db-42", &labels)), &[]);
-    assert_eq!(differences, ["db-42 is new for target `db`, and is left in peace"]);
-    let hosts = outcome.unwrap();
-    assert!(hosts.len() == 3 && !hosts.contains(&"db-42".into()), "{hosts:?}");
+fn an_approved_host_whose_labels_put_it_elsewhere_is_refused_although_fewer_would_do() {
+    let relabelled = |fleet: &mut Vec<HostFacts>, plan: &FleetPlan| {
+        let name = plan.hosts_of_targets()["db"].first().unwrap().clone();
+        let host = fleet.iter_mut().find(|host| host.name == name).unwrap();
+        host.labels.insert("zone".into(), "c".into());
+    };
+    let (differences, outcome) = after(relabelled, &[]);
+    assert_eq!(differences, ["db-1 of target `db` is gone: not meant: `zone in (a, b)` is not so, zone is c"]);
+    assert_eq!(
+        outcome.unwrap_err(),
+        ["target `db` does not mean db-1 any more, whose labels changed since the hosts were chosen"]
+    );
+}
+
+#[test]
+fn who_is_new_and_would_be_chosen_is_refused_and_who_would_not_is_told_of_and_never_added() {
+    let (experiment, fleet) = (experiment(|text| text), fleet());
+    let (mut chosen, mut passed_over) = (0, 0);
+    for number in 40..80 {
+        let name = format!("db-{number}");
+        let joins = |fleet: &mut Vec<HostFacts>, _: &FleetPlan| {
+            fleet.push(host(&name, &[("role", "db"), ("zone", "a"), ("kernel", "6.6")]));
+        };
+        let mut now = fleet.clone();
+        joins(&mut now, &planned(&experiment, 7, &fleet));
+        let is_chosen = planned(&experiment, 7, &now).hosts_of_targets()["db"].contains(&name);
+        let (differences, outcome) = after(joins, &[]);
+        assert_eq!(differences, [format!("{name} is new for target `db`, and is left in peace")]);
+        match outcome {
+            Ok(hosts) => {
+                passed_over += 1;
+                assert!(!is_chosen && hosts.len() == 3 && !hosts.contains(&name), "{hosts:?}");
+            }
+            Err(reasons) => {
+                chosen += 1;
+                assert!(is_chosen, "{name}");
+                assert_eq!(reasons, [format!("target `db` means {name} now, which would be chosen")]);
+            }
+        }
+    }
+    assert!(chosen > 0 && passed_over > 0, "{chosen} {passed_over}");
+}
+
+#[test]
+fn a_host_whose_labels_make_it_fit_is_as_good_as_new() {
+    let all = |text: String| {
+        let text = text.replace("pick: { percent: 50%, atLeast: 2 }", "pick: all");
+        text.replace("  blastRadius: { hosts: 4, perLabel: { zone: 2 } }\n", "")
+    };
+    let (experiment, mut now) = (experiment(all), fleet());
+    let none = BlastRadius::default();
+    let approved = planned(&experiment, 7, &now);
+    // It lay in zone c, which was not meant.
+    let labels = |host: &mut HostFacts, zone: &str| drop(host.labels.insert("zone".into(), zone.into()));
+    labels(now.iter_mut().find(|host| host.name == "db-2").unwrap(), "e");
+    let ask = |fleet: &[HostFacts]| {
+        drift(&approved, &FleetNow { experiment: &experiment, fleet, held: &[], ceilings: &none }).unwrap()
+    };
+    assert!(matches!(ask(&now).outcome, DriftOutcome::Holds { .. }), "zone e is not meant either");
+    labels(now.iter_mut().find(|host| host.name == "db-2").unwrap(), "a");
+    let drift = ask(&now);
+    assert!(drift.refusal().is_some_and(|why| why.contains("means db-2 now, which would be chosen")), "{drift:?}");
+    assert!(matches!(&drift.differences[..], [Difference::HostJoined { host, .. }] if host == "db-2"), "{drift:?}");
 }
 
 #[test]
