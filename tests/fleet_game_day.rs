@@ -5,10 +5,12 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::alerting::{Alerting, ask, free_port};
-use common::fleet::{Fleet, Running, is_paused, service, told, victim};
+use common::fleet::{Fleet, Running, is_paused, receiver, service, victim};
+use common::game_days::{People, ROLES, begin, followed, shop_day, short};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -61,95 +63,11 @@ spec:
     }
 }
 
-fn game_day(alertmanager: u16) -> String {
-    format!(
-        r#"apiVersion: faultline.dev/v1
-kind: GameDay
-metadata: {{ name: shop-day }}
-spec:
-  title: The shop without its backend
-  roles:
-    incident-commander: [ada]
-    owners: [grace, linus]
-  approvals: {{ required: 2, of: [owners] }}
-  checklist:
-    - {{ ask: Is nobody deploying?, of: owners }}
-  alertmanager: {{ url: "http://127.0.0.1:{alertmanager}", interval: 300ms, timeout: 1s }}
-  experiments:
-    - experiment: frozen-backend
-      hold: before
-      expect:
-        alerts:
-          - {{ name: BackendDown, matchers: ['severity="page"'], within: 9s, resolvedWithin: 30s }}
-          - {{ name: StillDown, within: 2s }}
-          - {{ name: FrontDown, within: 5s }}
-          - {{ name: Watchdog, within: 5s }}
----
-"#
-    )
-}
-
-/// People, each with a token of their own.
-struct People<'a> {
-    fleet: &'a Fleet,
-    tokens: Vec<(&'static str, String)>,
-}
-
-impl<'a> People<'a> {
-    fn of(fleet: &'a Fleet, roles: &[(&'static str, &str)]) -> Self {
-        let token = |(name, role): &(&'static str, &str)| {
-            let made = fleet.ask(&["token", "create", name, "--role", role]);
-            (*name, made["token"].as_str().unwrap().to_owned())
-        };
-        Self { fleet, tokens: roles.iter().map(token).collect() }
-    }
-
-    /// The command line of one of them.
-    fn client(&self, who: &str, arguments: &[&str]) -> Command {
-        let token = &self.tokens.iter().find(|(name, _)| *name == who).unwrap().1;
-        let mut command = self.fleet.client(arguments);
-        command.env("FAULTLINE_TOKEN", token);
-        command
-    }
-
-    /// What somebody does: the exit code, and what is said to it.
-    fn does(&self, who: &str, arguments: &[&str]) -> (i32, String) {
-        let output = self.client(who, arguments).output().unwrap();
-        (output.status.code().unwrap(), told(&output))
-    }
-
-    fn may(&self, who: &str, arguments: &[&str]) -> String {
-        let (code, told) = self.does(who, arguments);
-        assert_eq!(code, 0, "{who}: {arguments:?}: {told}");
-        told
-    }
-
-    fn may_not(&self, who: &str, arguments: &[&str], why: &str) {
-        let (code, told) = self.does(who, arguments);
-        assert!(code == 3 && told.contains(why), "{who}: {arguments:?}: {code} {told}");
-    }
-}
-
-const ROLES: [(&str, &str); 5] =
-    [("dennis", "operator"), ("ada", "operator"), ("grace", "approver"), ("linus", "admin"), ("eve", "viewer")];
-
-/// Follows a game day from a file, and says nothing.
-fn begin(people: &People<'_>, document: &str, more: &[&str]) -> (Running, String) {
-    let fleet = people.fleet;
-    let file = fleet.path("day.yaml");
-    std::fs::write(&file, document).unwrap();
-    let mut command = people.client("dennis", &[&["gameday", "run", file.to_str().unwrap()], more].concat());
-    let log = std::fs::File::create(fleet.path("following.log")).unwrap();
-    let out = std::fs::File::create(fleet.path("sheet.out")).unwrap();
-    let following = Running(command.stdout(out).stderr(log).spawn().unwrap());
-    fleet.wait_for("the game day", || !fleet.ask(&["gameday", "list"])["gameDays"].as_array().unwrap().is_empty());
-    let id = fleet.ask(&["gameday", "list"])["gameDays"][0]["id"].as_str().unwrap().to_owned();
-    (following, id)
-}
-
-fn followed(fleet: &Fleet) -> String {
-    std::fs::read_to_string(fleet.path("following.log")).unwrap()
-}
+/// What is expected while the backend hangs.
+const ALERTS: &str = r#"          - { name: BackendDown, matchers: ['severity="page"'], within: 9s, resolvedWithin: 30s }
+          - { name: StillDown, within: 2s }
+          - { name: FrontDown, within: 5s }
+          - { name: Watchdog, within: 5s }"#;
 
 #[test]
 fn people_agree_a_controller_is_killed_at_a_hold_and_the_run_sheet_says_which_alerts_fired() {
@@ -159,7 +77,7 @@ fn people_agree_a_controller_is_killed_at_a_hold_and_the_run_sheet_says_which_al
     let _agent = fleet.host("db-1");
     let out = fleet.path("days");
     let people = People::of(&fleet, &ROLES);
-    let document = game_day(alerting.alertmanager) + &shop.experiment("10s");
+    let document = shop_day(alerting.alertmanager, "owners", ALERTS, "") + &shop.experiment("10s");
     let (mut following, id) = begin(&people, &document, &["--out", out.to_str().unwrap()]);
     let id = id.as_str();
 
@@ -236,18 +154,6 @@ fn people_agree_a_controller_is_killed_at_a_hold_and_the_run_sheet_says_which_al
     people.may_not("ada", &["gameday", "abort", id, "--reason", "too late"], "the game day is over");
 }
 
-fn short(hold: bool, port: u16, pid: u32) -> String {
-    let hold = if hold { "\n      hold: before" } else { "" };
-    format!(
-        "apiVersion: faultline.dev/v1\nkind: GameDay\nmetadata: {{ name: day }}\nspec:\n  title: A day\n  roles: {{ drivers: \
-         [dennis] }}\n  experiments:\n    - experiment: stop{hold}\n---\napiVersion: faultline.dev/v1\nkind: Experiment\nmetadata: {{ \
-         name: stop }}\nspec:\n  hypothesis: Nobody notices.\n  signals:\n    port: {{ tcp: {{ address: \"127.0.0.1:{port}\", rate: \
-         50/s, timeout: 500ms }} }}\n  steadyState:\n    - {{ signal: port, errors: {{ below: 50% }} }}\n  targets:\n    db: {{ hosts: {{ \
-         labels: {{ role: db }} }}, process: {{ pid: {pid} }} }}\n  method:\n    - observe: 3s\n    - inject: {{ fault: {{ \
-         process-pause: {{}} }}, on: db, for: 10min }}\n  recovery: {{ within: 30s }}\n"
-    )
-}
-
 #[test]
 fn a_controller_killed_under_the_fault_undoes_it_and_ends_the_game_day_honestly() {
     let Some(mut fleet) = Fleet::new() else { return };
@@ -256,7 +162,7 @@ fn a_controller_killed_under_the_fault_undoes_it_and_ends_the_game_day_honestly(
     let people = People::of(&fleet, &ROLES);
     let answers = fleet.path("answers");
     std::fs::write(&answers, "go with me\n").unwrap();
-    let document = short(true, service(), process.0.id());
+    let document = short("\n      hold: before", "", "10min", service(), process.0.id());
     let (mut following, id) = begin(&people, &document, &["--answers", answers.to_str().unwrap()]);
     fleet.wait_for("the fault", || is_paused(&process));
     let tokens = people.tokens;
@@ -279,7 +185,7 @@ fn a_halt_and_an_interruption_undo_what_runs_and_end_the_game_day() {
     let _agent = fleet.host("db-1");
     let process = victim();
     let people = People::of(&fleet, &ROLES);
-    let document = short(false, service(), process.0.id());
+    let document = short("", "", "10min", service(), process.0.id());
     let (mut following, id) = begin(&people, &document, &[]);
     fleet.wait_for("the fault", || is_paused(&process));
     following.signal(Signal::INT);
@@ -299,4 +205,99 @@ fn a_halt_and_an_interruption_undo_what_runs_and_end_the_game_day() {
     assert_eq!(shown["exitCode"], 5, "{shown:#}");
     assert!(shown["because"].as_str().unwrap().contains("halted: drill"), "{shown:#}");
     people.may_not("dennis", &["gameday", "run", file.to_str().unwrap()], "the fleet is halted");
+}
+
+#[test]
+fn others_are_told_of_a_game_day_who_is_waited_for_and_how_it_ends() {
+    let formats = ["cloud-events", "slack", "pagerduty", "grafana"];
+    let receivers = formats.map(|format| (format, receiver()));
+    let got = |format: &str| -> Vec<Value> {
+        let (_, (_, got)) = receivers.iter().find(|(name, _)| *name == format).unwrap();
+        got.lock().unwrap().clone()
+    };
+    let prepare = |data: &Path| {
+        let mut text = "source: https://controller.test\nendpoints:\n".to_owned();
+        for (format, (port, _)) in &receivers {
+            let secret = if ["pagerduty", "grafana"].contains(format) { ", secretFile: a.key" } else { "" };
+            text += &format!(
+                "  - {{ name: {format}, format: {format}, url: \"http://127.0.0.1:{port}/in\", events: [game-day.*]{secret} }}\n"
+            );
+        }
+        std::fs::write(data.join("notifications.yaml"), text).unwrap();
+        let mut key = std::fs::OpenOptions::new();
+        std::os::unix::fs::OpenOptionsExt::mode(&mut key, 0o600);
+        let mut key = key.create(true).write(true).open(data.join("a.key")).unwrap();
+        std::io::Write::write_all(&mut key, b"KEY\n").unwrap();
+    };
+    let Some(fleet) = Fleet::prepared(prepare) else { return };
+    let _agent = fleet.host("db-1");
+    let process = victim();
+    let people = People::of(&fleet, &ROLES);
+    let asked =
+        "\n  approvals: { required: 1, of: [owners] }\n  checklist: [ { ask: Is nobody deploying?, of: owners } ]";
+    let document = short("\n      hold: before", asked, "1s", service(), process.0.id());
+    let agree = |id: &str| {
+        let shown = fleet.ask(&["gameday", "show", id]);
+        people.may("grace", &["gameday", "approve", id, "--plan-hash", shown["planHash"].as_str().unwrap()]);
+    };
+    let (mut following, id) = begin(&people, &document, &[]);
+    agree(&id);
+    people.may("linus", &["gameday", "go", &id]);
+    people.may("dennis", &["gameday", "go", &id, "--remark", "all are here"]);
+    assert_eq!(following.ended_within(std::time::Duration::from_secs(60)), 0, "{}", followed(&fleet));
+    let file = fleet.path("day.yaml");
+    let detached = people.client("dennis", &["gameday", "run", file.to_str().unwrap(), "--detach"]).output().unwrap();
+    let second = String::from_utf8(detached.stdout).unwrap().trim().to_owned();
+    agree(&second);
+    people.may("linus", &["gameday", "no-go", &second, "--remark", "a release goes out"]);
+
+    let events = |id: &str| -> Vec<String> {
+        let about = format!("game-days/{id}");
+        let of_it = got("cloud-events").into_iter().filter(|event| event["subject"] == about.as_str());
+        of_it.map(|event| event["type"].as_str().unwrap().replace("dev.faultline.game-day.", "")).collect()
+    };
+    fleet.wait_for("the last event", || events(&second).iter().any(|event| event == "aborted.v1"));
+    let whole = [
+        "submitted",
+        "waiting-for-approval",
+        "hold",
+        "decided",
+        "hold",
+        "decided",
+        "started",
+        "step",
+        "step",
+        "finished",
+    ];
+    assert_eq!(events(&id), whole.map(|event| format!("{event}.v1")));
+    let short = ["submitted", "waiting-for-approval", "hold", "decided", "aborted"];
+    assert_eq!(events(&second), short.map(|event| format!("{event}.v1")));
+    let holds: Vec<Value> =
+        got("cloud-events").into_iter().filter(|event| event["type"].to_string().contains("hold")).collect();
+    let told: Vec<[&str; 2]> = holds
+        .iter()
+        .map(|hold| [&hold["data"]["asks"], &hold["data"]["ask"]].map(|text| text.as_str().unwrap()))
+        .collect();
+    let question = ["question-1", "Is nobody deploying?"];
+    assert_eq!(told, [question, ["before-1", "Before stop"], question], "who answers names it");
+
+    fleet.wait_for("all of Slack's", || got("slack").len() == whole.len() + short.len());
+    let lines: Vec<String> = got("slack").iter().map(|message| message["text"].as_str().unwrap().to_owned()).collect();
+    assert!(lines.iter().any(|line| line.starts_with("day: go or no-go? Before stop")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("no-go by linus to question-1")), "{lines:#?}");
+    fleet.wait_for("all of PagerDuty's", || got("pagerduty").len() == 8);
+    let actions = |id: &str| -> Vec<Value> {
+        let key = format!("https://controller.test/game-days/{id}");
+        got("pagerduty")
+            .iter()
+            .filter(|event| event["dedup_key"] == key.as_str())
+            .map(|event| event["event_action"].clone())
+            .collect()
+    };
+    assert_eq!(actions(&id), ["trigger", "resolve", "trigger", "resolve", "resolve"]);
+    assert_eq!(actions(&second), ["trigger", "resolve", "resolve"]);
+    fleet.wait_for("both regions", || got("grafana").len() == 2);
+    let regions = got("grafana");
+    assert!(regions[0]["tags"].as_array().unwrap().contains(&"hold:before-1".into()), "{regions:#?}");
+    assert!(regions.iter().all(|region| region["time"].as_i64() < region["timeEnd"].as_i64()), "{regions:#?}");
 }

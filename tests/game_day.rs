@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use common::Lab;
 use common::alerting::{Alerting, free_port};
+use common::game_days::shop_day;
 use serde_json::Value;
 
 /// An experiment on the sample shop that stops its backend for a while; the front end falls back.
@@ -43,31 +44,8 @@ spec:
     )
 }
 
-fn game_day(alertmanager: u16, alerts: &str, more: &str) -> String {
-    format!(
-        r#"apiVersion: faultline.dev/v1
-kind: GameDay
-metadata: {{ name: shop-day }}
-spec:
-  title: The shop without its backend
-  roles:
-    incident-commander: [ada]
-    owners: [grace, linus]
-  approvals: {{ required: 2, of: [owners, incident-commander] }}
-  checklist:
-    - {{ ask: Is nobody deploying?, of: owners }}
-  alertmanager: {{ url: "http://127.0.0.1:{alertmanager}", interval: 300ms, timeout: 1s }}
-  experiments:
-    - experiment: frozen-backend
-      hold: before
-      expect:
-        alerts:
-{alerts}
-{more}
----
-"#
-    )
-}
+/// Who may approve here, by the names that are typed.
+const APPROVERS: &str = "owners, incident-commander";
 
 /// Who says what until the experiment runs.
 const AGREED: &str = "approve grace\napprove ada\ngo linus deploys are frozen\ngo ada\n";
@@ -109,7 +87,7 @@ fn real_prometheus_and_alertmanager() {
 
     let alerts = "          - { name: BackendDown, matchers: ['severity=\"page\"'], within: 9s, resolvedWithin: 20s }\n          \
                   - { name: FrontDown, within: 5s }\n          - { name: Watchdog, within: 5s }";
-    let document = game_day(alerting.alertmanager, alerts, "") + &experiment(front, backend, "host", "10s");
+    let document = shop_day(alerting.alertmanager, APPROVERS, alerts, "") + &experiment(front, backend, "host", "10s");
     let day = hold(&lab, &document, &format!("{AGREED}wait incited\nnote ada checkout is slow #detected\n"), &[]);
     let row = &day.sheet["experiments"][0];
     assert_eq!(
@@ -138,7 +116,7 @@ fn real_prometheus_and_alertmanager() {
 fn without_alertmanager_an_alert_is_unknown() {
     let lab = Lab::new();
     let alerts = "          - { name: BackendDown, within: 2s }";
-    let document = game_day(free_port(), alerts, "") + &experiment(8080, 8081, "private", "5s");
+    let document = shop_day(free_port(), APPROVERS, alerts, "") + &experiment(8080, 8081, "private", "5s");
     let day = hold(&lab, &document, AGREED, &[]);
     assert_eq!(fired(&day), ["BackendDown: unknown"], "{}", day.stderr);
     let because = day.sheet["experiments"][0]["alerts"][0]["because"].as_str().unwrap();
@@ -150,7 +128,7 @@ fn without_alertmanager_an_alert_is_unknown() {
 #[test]
 fn whoever_sees_harm_ends_it_and_it_is_undone() {
     let lab = Lab::new();
-    let document = game_day(free_port(), "          - { name: BackendDown, within: 2s }", "")
+    let document = shop_day(free_port(), APPROVERS, "          - { name: BackendDown, within: 2s }", "")
         + &experiment(8080, 8081, "private", "60s");
     let answers =
         format!("{AGREED}wait incited\nfinding ada high no runbook owner=grace\nabort ada a customer calls\n");
@@ -168,7 +146,7 @@ fn whoever_sees_harm_ends_it_and_it_is_undone() {
 fn nothing_runs_without_a_go_approvals_and_a_window() {
     let lab = Lab::new();
     let alerts = "          - { name: BackendDown, within: 2s }";
-    let document = game_day(free_port(), alerts, "") + &experiment(8080, 8081, "private", "5s");
+    let document = shop_day(free_port(), APPROVERS, alerts, "") + &experiment(8080, 8081, "private", "5s");
     let past = ["--set", "spec.window={from: 2020-01-01T10:00, until: 2020-01-01T12:00}"];
     for (answers, more, kind, because) in [
         ("approve grace\napprove grace\napprove dennis\n", &[][..], "person", "the file of answers is over"),
@@ -191,7 +169,7 @@ fn nothing_runs_without_a_go_approvals_and_a_window() {
 fn usage_that_makes_no_sense_is_refused_before_anything_happens() {
     let lab = Lab::new();
     let alerts = "          - { name: BackendDown, within: 2s }";
-    let day = game_day(free_port(), alerts, "");
+    let day = shop_day(free_port(), APPROVERS, alerts, "");
     let run = |document: &str, answers: &str| {
         let (file, answers) = (lab.write("day.yaml", document), lab.write("answers.txt", answers));
         let arguments = ["gameday", "run", file.to_str().unwrap(), "--answers", answers.to_str().unwrap()];

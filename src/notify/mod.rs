@@ -27,6 +27,8 @@ mod words;
 pub use self::counts::Counts;
 pub use self::format::Format;
 pub use self::notifier::Notifier;
-pub use self::occurrence::{FaultSubject, Importance, Occurrence, RunSubject, StepState, StoppedBy, Subject, What};
+pub use self::occurrence::{
+    FaultSubject, GameDaySubject, Importance, Occurrence, RunSubject, StepState, StoppedBy, Subject, What,
+};
 pub use self::outbox::{MemoryOutbox, Outbox, OutboxError};
 pub use self::settings::{Endpoint, Settings};

@@ -1,6 +1,7 @@
 //! An occurrence in words, for the formats that people read.
 
 use super::occurrence::{FaultSubject, Occurrence, RunSubject, StepState, StoppedBy, What, between};
+use crate::game_day::machine::Answer;
 use crate::hypothesis::verdict::RunVerdict;
 
 /// What happened, in one line that is understood without any other.
@@ -35,9 +36,23 @@ pub(super) fn headline(occurrence: &Occurrence) -> String {
         }
         What::AgentReturned { host, .. } => format!("The agent of {host} is heard of again"),
         What::ScheduleMissed { schedule, slot, .. } => format!("Schedule {schedule} did not fire at {slot}"),
-        What::GameDayStarted { title, .. } => format!("Game day started: {title}"),
-        What::GameDayStep { game_day, step, state, .. } => format!("{game_day}: {step} {}", step_words(*state)),
-        What::GameDayFinished { game_day, .. } => format!("{game_day}: game day finished"),
+        What::GameDaySubmitted { game_day, .. } => format!("Game day asked for: {}", game_day.title),
+        What::GameDayWaitingForApproval { game_day, approvals_missing: 1, .. } => {
+            format!("{}: the game day waits for an approval", game_day.name)
+        }
+        What::GameDayWaitingForApproval { game_day, approvals_missing, .. } => {
+            format!("{}: the game day waits for {approvals_missing} approvals", game_day.name)
+        }
+        What::GameDayHold { game_day, ask, .. } => format!("{}: go or no-go? {ask}", game_day.name),
+        What::GameDayDecided { game_day, asked, by, answer, .. } => {
+            format!("{}: {} by {by} to {asked}", game_day.name, answer_words(*answer))
+        }
+        What::GameDayStarted { game_day } => format!("Game day started: {}", game_day.title),
+        What::GameDayStep { game_day, step, state, .. } => {
+            format!("{}: {step} {}", game_day.name, step_words(*state))
+        }
+        What::GameDayFinished { game_day, .. } => format!("{}: game day finished", game_day.name),
+        What::GameDayAborted { game_day, .. } => format!("{}: game day ended early", game_day.name),
     }
 }
 
@@ -88,9 +103,33 @@ pub(super) fn details(occurrence: &Occurrence) -> Vec<(&'static str, String)> {
             all.push(("Last heard of", last_seen.to_string()));
         }
         What::ScheduleMissed { because, .. } => all.push(("Because", because.clone())),
-        What::GameDayStarted { by, .. } => all.push(("Led by", by.clone())),
+        What::GameDaySubmitted { requested_by, .. } => all.push(("Asked for by", requested_by.clone())),
+        What::GameDayWaitingForApproval { plan_hash, of, deadline, .. } => {
+            all.push(("Of", of.join(", ")));
+            all.push(("Plan", plan_hash.clone()));
+            all.extend(deadline.map(|deadline| ("Until", deadline.to_string())));
+        }
+        What::GameDayHold { asks, of, .. } => {
+            all.push(("For", of.join(", ")));
+            all.push(("Answer to", asks.clone()));
+        }
+        What::GameDayDecided { remark, since, .. } => {
+            all.extend(remark.as_ref().map(|remark| ("Remark", remark.clone())));
+            all.extend(since.map(|since| ("Stood still for", between(since, occurrence.at).to_string())));
+        }
+        What::GameDayStarted { .. } => {}
         What::GameDayStep { note, .. } => all.extend(note.as_ref().map(|note| ("Note", note.clone()))),
-        What::GameDayFinished { summary, .. } => all.push(("Found", summary.clone())),
+        What::GameDayFinished { summary, since, .. } => {
+            all.push(("Found", summary.clone()));
+            all.extend(since.map(|since| ("Took", between(since, occurrence.at).to_string())));
+        }
+        What::GameDayAborted { because, since, .. } => {
+            all.push(("Because", because.clone()));
+            all.extend(since.map(|since| ("Took", between(since, occurrence.at).to_string())));
+        }
+    }
+    if let Some(game_day) = occurrence.what.game_day() {
+        all.push(("Game day", game_day.id.clone()));
     }
     if let Some(RunSubject { id, hosts, .. }) = occurrence.what.run() {
         all.push(("Run", id.clone()));
@@ -143,10 +182,17 @@ fn stopped_words(by: StoppedBy) -> &'static str {
     }
 }
 
+fn answer_words(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Go => "go",
+        Answer::NoGo => "no-go",
+        Answer::Skip => "left out",
+    }
+}
+
 fn step_words(state: StepState) -> &'static str {
     match state {
         StepState::Started => "has begun",
-        StepState::Holding => "waits for people",
         StepState::Done => "is done",
         StepState::Skipped => "was left out",
         StepState::Failed => "failed",

@@ -3,6 +3,8 @@
 //! A run never waits for this: occurrences go through a queue of this process to the store's outbox, and from there the
 //! controller that leads delivers them.
 
+mod game_days;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,9 +16,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::registry::HostView;
-use crate::game_day::machine::{Command, Entry as GameDayEntry, Event as GameDayEvent, HoldPoint, Stage, State as Day};
 use crate::hypothesis::verdict::RunVerdict;
-use crate::notify::{FaultSubject, Notifier, Occurrence, RunSubject, StepState, StoppedBy, What};
+use crate::notify::{FaultSubject, Notifier, Occurrence, RunSubject, StoppedBy, What};
 use crate::run::journal::{Entry, Event};
 use crate::store::Store;
 use crate::store::runs::{Run, RunState};
@@ -147,48 +148,6 @@ impl Telling {
     pub(super) fn missed(&self, schedule: &str, slot: Timestamp, because: &str) {
         let what = What::ScheduleMissed { schedule: schedule.into(), slot, because: because.into() };
         self.tell(Timestamp::now(), &BTreeMap::new(), what);
-    }
-
-    /// What an entry of a game day's journal means to others: that it began, that it needs people, that it is over.
-    pub(super) fn game_day(&self, entry: &GameDayEntry, day: &Day, commands: &[Command]) {
-        let opening = day.opening();
-        let (id, game_day) = (opening.id.clone(), opening.game_day.metadata.name.clone());
-        let tell = |what| self.tell(entry.at, &opening.game_day.metadata.labels, what);
-        if let GameDayEvent::Requested { by } = &entry.event {
-            let title = day.spec().title.clone();
-            tell(What::GameDayStarted { id: id.clone(), game_day: game_day.clone(), title, by: by.clone() });
-        }
-        let name = |number: usize| opening.experiments[number].name.clone();
-        let step = |step: String, state, note| {
-            tell(What::GameDayStep { id: id.clone(), game_day: game_day.clone(), step, state, note });
-        };
-        for command in commands {
-            match command {
-                Command::AskApprovals { missing } => {
-                    let of = day.spec().approvals.as_ref().map(|asked| asked.of.join(", ")).unwrap_or_default();
-                    let note = format!("{missing} missing, of {of}, for plan {}", day.hash());
-                    step("approvals".into(), StepState::Holding, Some(note));
-                }
-                Command::Ask { item } => {
-                    let ask = day.spec().checklist.get(*item).map(|item| item.ask.clone());
-                    step(format!("question {}", item + 1), StepState::Holding, ask);
-                }
-                Command::AskGo { experiment, when } => {
-                    let when = if *when == HoldPoint::Before { "before" } else { "after" };
-                    let note = format!("somebody must say go {when} it");
-                    step(name(*experiment), StepState::Holding, Some(note));
-                }
-                Command::StartExperiment { experiment, .. } => step(name(*experiment), StepState::Started, None),
-                Command::Finish => {
-                    let summary = match day.stage() {
-                        Stage::Aborted(ending) => format!("ended early: {}", ending.because),
-                        _ => "all was gone through".to_owned(),
-                    };
-                    tell(What::GameDayFinished { id: id.clone(), game_day: game_day.clone(), summary });
-                }
-                Command::WatchAlerts { .. } | Command::StopExperiment { .. } => {}
-            }
-        }
     }
 
     /// Faults that could not be undone on a host, and were not known before.

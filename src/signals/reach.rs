@@ -1,6 +1,6 @@
-//! Which addresses the signals of a controller's runs, and the alerts of its game days, may reach. They are asked from the controller's own host, so whoever may
-//! submit an experiment could otherwise have it ask what only that host can reach, above all the metadata service of a
-//! cloud, which hands out the host's credentials.
+//! Which addresses the signals of a controller's runs, and the alerts of its game days, may reach. They
+//! are asked from the controller's own host, so whoever may submit an experiment could otherwise have it ask what only
+//! that host can reach, above all the metadata service of a cloud, which hands out the host's credentials.
 //!
 //! What is checked is the address to which a connection is about to be made, each time one is: a name that means something
 //! else the next time changes nothing.

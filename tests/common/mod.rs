@@ -12,6 +12,7 @@
 
 pub mod alerting;
 pub mod fleet;
+pub mod game_days;
 pub mod injections;
 pub mod machine;
 

@@ -28,6 +28,15 @@ pub enum Asked {
 }
 
 impl Asked {
+    /// What is decided at a hold, or where none is: that alerts are waited for no longer.
+    pub fn at(experiment: usize, hold: Option<HoldPoint>) -> Self {
+        match hold {
+            Some(HoldPoint::Before) => Self::Before(experiment),
+            Some(HoldPoint::After) => Self::After(experiment),
+            None => Self::Alerts(experiment),
+        }
+    }
+
     /// The answer to it, as an event; an approval is none, since it needs a hash.
     pub fn answered(self, by: String, answer: Answer, remark: Option<String>) -> Option<Event> {
         match self {

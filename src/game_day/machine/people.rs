@@ -138,7 +138,7 @@ impl State {
         }
         let said = remark.as_deref().map(|remark| format!(" ({remark})")).unwrap_or_default();
         let because = format!("no-go by {by} at the hold{said}");
-        self.decisions.push(Decision { experiment, hold, by, at, answer, remark });
+        self.decisions.push(Decision { experiment, hold, by, at, since: self.since, answer, remark });
         let course = &mut self.experiments[experiment];
         match (answer, hold) {
             (Answer::NoGo, _) => return Ok(abort(self, at, EndingKind::NoGo, because)),

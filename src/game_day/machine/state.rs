@@ -101,6 +101,8 @@ pub enum EndingKind {
 #[derive(Debug, Clone)]
 pub struct State {
     pub(super) stage: Stage,
+    /// Since when it stands there.
+    pub(super) since: Timestamp,
     pub(super) opened: Arc<Opened>,
     pub(super) window: Option<(Timestamp, Timestamp)>,
     pub(super) now: Timestamp,
@@ -158,6 +160,8 @@ pub struct Decision {
     pub by: String,
     /// When.
     pub at: Timestamp,
+    /// Since when it was waited for.
+    pub since: Timestamp,
     /// How.
     pub answer: Answer,
     /// What they said.
@@ -207,6 +211,7 @@ impl State {
         let window = spec.window.and_then(|window| Some((window.from.instant(zone)?, window.until.instant(zone)?)));
         Self {
             stage: Stage::Drafted,
+            since: at,
             window,
             now: at,
             begun: at,

@@ -22,6 +22,9 @@ pub fn step(state: Option<&State>, at: Timestamp, event: Event) -> Result<(State
     let at = at.max(state.now);
     next.now = at;
     let commands = next.take(at, event)?;
+    if next.stage != state.stage {
+        next.since = at;
+    }
     if next.is_over() && next.ended.is_none() {
         next.ended = Some(at);
     }

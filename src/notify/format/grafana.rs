@@ -1,5 +1,5 @@
-//! Annotations of Grafana (`POST /api/annotations`): the time in which a fault acted, or everything was halted, shaded in
-//! every graph that shows annotations with the tag `faultline`.
+//! Annotations of Grafana (`POST /api/annotations`): the time in which a fault acted, everything was halted, a game day went
+//! on or stood still at a hold, shaded in every graph that shows annotations with the tag `faultline`.
 //!
 //! A region is written once, when it is over. One that is opened first and closed later would need the id that Grafana
 //! gave it: state, and a region without an end where that is lost. Grafana knows no idempotency key, so a message that is
@@ -26,6 +26,15 @@ pub(super) fn render(occurrence: &Occurrence) -> Option<Value> {
         }
         What::HaltReleased { since, .. } => {
             tags.push("halt".into());
+            *since
+        }
+        What::GameDayDecided { game_day, asked, since: Some(since), .. } => {
+            tags.extend([format!("game-day:{}", game_day.name), format!("hold:{asked}")]);
+            *since
+        }
+        What::GameDayFinished { game_day, since: Some(since), .. }
+        | What::GameDayAborted { game_day, since: Some(since), .. } => {
+            tags.push(format!("game-day:{}", game_day.name));
             *since
         }
         _ => return None,

@@ -26,7 +26,7 @@ pub enum Format {
     Slack,
     /// PagerDuty's Events API, version 2.
     Pagerduty,
-    /// Annotations of Grafana: one region for each fault, one for each halt.
+    /// Annotations of Grafana: one region for each fault, each halt, each game day and each of its holds.
     Grafana,
 }
 
@@ -64,7 +64,7 @@ impl Format {
     }
 
     /// Whether it has anything to say about this. PagerDuty is told of what people must see to and of its end, Grafana
-    /// of faults and halts that are over; the others of everything.
+    /// of faults, halts, holds and game days that are over; the others of everything.
     pub fn tells(self, occurrence: &Occurrence) -> bool {
         self.render(occurrence, "", "").is_some()
     }

@@ -7,6 +7,8 @@
 //! | a run aborted by a guardrail or a lost lease | trigger | error |
 //! | a run aborted by a halt, a request or its time box | trigger | warning |
 //! | a run that was stuck or not verified is undone after all; a run ended any other way | resolve | |
+//! | a game day stands still until a person says go | trigger | info |
+//! | somebody said so, or the game day is over | resolve | |
 //!
 //! All of them about one run bear the run's `dedup_key`, so a run is one alert whatever happens to it, and a message that
 //! comes twice changes nothing. A resolve of an alert that was never opened is accepted and does nothing, so nothing has
@@ -50,8 +52,9 @@ pub(super) fn render(occurrence: &Occurrence, source: &str, routing_key: &str) -
         "class": occurrence.what.name(),
         "custom_details": more,
     });
-    if let Some(run) = run {
-        payload["component"] = run.experiment.clone().into();
+    let component = run.map(|run| &run.experiment).or(occurrence.what.game_day().map(|game_day| &game_day.name));
+    if let Some(component) = component {
+        payload["component"] = component.clone().into();
     }
     if let Some(team) = occurrence.labels.get("team") {
         payload["group"] = team.clone().into();
@@ -78,6 +81,9 @@ fn action(occurrence: &Occurrence) -> Option<Action> {
             Some(StoppedBy::Guardrail | StoppedBy::LostLease) | None => "error",
         }),
         What::RunFinished { .. } | What::CleanedUp { .. } => Action::Resolve,
+        // Nothing is wrong, and nothing goes on either.
+        What::GameDayHold { .. } => Action::Trigger("info"),
+        What::GameDayDecided { .. } | What::GameDayFinished { .. } | What::GameDayAborted { .. } => Action::Resolve,
         _ => return None,
     })
 }

@@ -6,8 +6,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::game_day::machine::Answer;
 use crate::hypothesis::verdict::RunVerdict;
-use crate::notify::occurrence::{EVENTS, FaultSubject, Importance, RunSubject, StepState, StoppedBy, What};
+use crate::notify::occurrence::{
+    EVENTS, FaultSubject, GameDaySubject, Importance, RunSubject, StepState, StoppedBy, What,
+};
 
 const SOURCE: &str = "https://faultline.example.com";
 const ALL: [Format; 5] = [Format::CloudEvents, Format::Webhook, Format::Slack, Format::Pagerduty, Format::Grafana];
@@ -79,17 +82,47 @@ pub(in crate::notify) fn one_of_each() -> Vec<Occurrence> {
         What::AgentVanished { host: "db-1.example.com".into(), last_seen: at("10:03:00"), active_faults: 1 },
         What::AgentReturned { host: "db-1.example.com".into(), last_seen: at("10:03:00") },
         What::ScheduleMissed { schedule: "nightly".into(), slot: at("02:30:00"), because: "halted".into() },
-        What::GameDayStarted { id: "gd1".into(), game_day: "q4".into(), title: "Q4 failover".into(), by: by() },
-        What::GameDayStep {
-            id: "gd1".into(),
-            game_day: "q4".into(),
-            step: "cut-the-primary".into(),
-            state: StepState::Holding,
-            note: Some("go or no go?".into()),
-        },
-        What::GameDayFinished { id: "gd1".into(), game_day: "q4".into(), summary: "one alert came late".into() },
     ];
-    whats.into_iter().map(labelled).collect()
+    whats.into_iter().chain(of_a_game_day()).map(labelled).collect()
+}
+
+/// One of each event of a game day.
+fn of_a_game_day() -> [What; 8] {
+    let game_day = GameDaySubject { id: "gd1".into(), name: "q4".into(), title: "Q4 failover".into() };
+    let (of, since) = (vec!["owners".to_owned()], Some(at("10:00:00")));
+    [
+        What::GameDaySubmitted { game_day: game_day.clone(), requested_by: "dennis".into() },
+        What::GameDayWaitingForApproval {
+            game_day: game_day.clone(),
+            plan_hash: "sha256:5f1c".into(),
+            approvals_missing: 2,
+            of: of.clone(),
+            deadline: Some(at("16:00:00")),
+        },
+        What::GameDayHold {
+            game_day: game_day.clone(),
+            asks: "before-1".into(),
+            ask: "Before cut-the-primary".into(),
+            of,
+        },
+        What::GameDayDecided {
+            game_day: game_day.clone(),
+            asked: "before-1".into(),
+            by: "ada".into(),
+            answer: Answer::Go,
+            remark: Some("replication is caught up".into()),
+            since,
+        },
+        What::GameDayStarted { game_day: game_day.clone() },
+        What::GameDayStep {
+            game_day: game_day.clone(),
+            step: "cut-the-primary".into(),
+            state: StepState::Failed,
+            note: Some("violated: orders were lost".into()),
+        },
+        What::GameDayFinished { game_day: game_day.clone(), summary: "cut-the-primary: violated".into(), since },
+        What::GameDayAborted { game_day, because: "no-go by ada at the hold".into(), since },
+    ]
 }
 
 fn body(format: Format, occurrence: &Occurrence) -> Option<Value> {
@@ -249,7 +282,8 @@ fn pagerduty_is_told_what_people_must_see_to_and_of_its_end() {
     ] {
         assert_eq!(told(&finished(verdict, stopped_by)).as_deref(), Some(expected), "{verdict:?}");
     }
-    let others: Vec<_> = one_of_each().iter().filter_map(|one| Some((one.what.name(), told(one)?))).collect();
+    let of_runs = || one_of_each().into_iter().filter(|one| one.what.game_day().is_none());
+    let others: Vec<_> = of_runs().filter_map(|one| Some((one.what.name(), told(&one)?))).collect();
     let trigger = || "trigger critical".to_owned();
     let expected = [
         ("fault.stuck", trigger()),
@@ -261,10 +295,48 @@ fn pagerduty_is_told_what_people_must_see_to_and_of_its_end() {
 }
 
 #[test]
-fn grafana_gets_one_region_for_each_fault_and_each_halt() {
+fn grafana_gets_one_region_for_each_fault_halt_game_day_and_hold() {
     let told: Vec<_> =
         one_of_each().iter().filter(|one| Format::Grafana.tells(one)).map(|one| one.what.name()).collect();
-    assert_eq!(told, ["fault.undone", "halt.released"]);
+    let of_game_days = ["game-day.decided", "game-day.finished", "game-day.aborted"];
+    assert_eq!(told, [["fault.undone", "halt.released"].as_slice(), of_game_days.as_slice()].concat());
+    let never_begun = of_a_game_day().map(|what| match what {
+        What::GameDayAborted { game_day, because, .. } => What::GameDayAborted { game_day, because, since: None },
+        What::GameDayDecided { game_day, asked, by, answer, remark, .. } => {
+            What::GameDayDecided { game_day, asked, by, answer, remark, since: None }
+        }
+        other => other,
+    });
+    let told = never_begun.into_iter().map(labelled).filter(|one| Format::Grafana.tells(one));
+    assert_eq!(told.map(|one| one.what.name()).collect::<Vec<_>>(), ["game-day.finished"], "nothing ran meanwhile");
+}
+
+#[test]
+fn pagerduty_is_told_that_a_game_day_stands_still_until_somebody_answers() {
+    let told: Vec<_> = of_a_game_day()
+        .into_iter()
+        .filter_map(|what| Some((what.name(), body(Format::Pagerduty, &labelled(what))?)))
+        .map(|(name, event)| {
+            assert_eq!(event["dedup_key"], "https://faultline.example.com/game-days/gd1");
+            (name, event["event_action"].as_str().unwrap().to_owned(), event["payload"]["severity"].clone())
+        })
+        .collect();
+    let resolved = |name| (name, "resolve".to_owned(), Value::Null);
+    let expected = [
+        ("game-day.hold", "trigger".to_owned(), "info".into()),
+        resolved("game-day.decided"),
+        resolved("game-day.finished"),
+        resolved("game-day.aborted"),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_game_day_in_every_format() {
+    for format in ALL {
+        let bodies: Vec<Value> = of_a_game_day().into_iter().filter_map(|what| body(format, &labelled(what))).collect();
+        insta::assert_snapshot!(format!("a_game_day_as_{}", format.name()), pretty(Some(Value::Array(bodies))));
+    }
 }
 
 #[test]

@@ -75,19 +75,29 @@ pub enum StoppedBy {
     TimeBox,
 }
 
-/// What becomes of a step of a game day.
+/// A holding of a game day, as others know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GameDaySubject {
+    /// Its id.
+    pub id: String,
+    /// The document's name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// What becomes of an experiment of a game day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepState {
     /// It has begun.
     Started,
-    /// It waits for people: a checklist, a hold point, an approval.
-    Holding,
-    /// It is done as planned.
+    /// It is done, and held.
     Done,
     /// It was left out.
     Skipped,
-    /// It ended otherwise than planned.
+    /// It ended in any other way.
     Failed,
 }
 

@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 
-use super::{Importance, RunSubject, StepState, Subject, What};
+use super::{GameDaySubject, Importance, RunSubject, StepState, Subject, What};
 use crate::hypothesis::verdict::RunVerdict;
 
 /// The names of all events, as [`What::name`] gives them.
@@ -21,9 +21,14 @@ pub const EVENTS: &[&str] = &[
     "agent.vanished",
     "agent.returned",
     "schedule.missed",
+    "game-day.submitted",
+    "game-day.waiting-for-approval",
+    "game-day.hold",
+    "game-day.decided",
     "game-day.started",
     "game-day.step",
     "game-day.finished",
+    "game-day.aborted",
 ];
 
 impl What {
@@ -46,9 +51,29 @@ impl What {
             Self::AgentVanished { .. } => "agent.vanished",
             Self::AgentReturned { .. } => "agent.returned",
             Self::ScheduleMissed { .. } => "schedule.missed",
+            Self::GameDaySubmitted { .. } => "game-day.submitted",
+            Self::GameDayWaitingForApproval { .. } => "game-day.waiting-for-approval",
+            Self::GameDayHold { .. } => "game-day.hold",
+            Self::GameDayDecided { .. } => "game-day.decided",
             Self::GameDayStarted { .. } => "game-day.started",
             Self::GameDayStep { .. } => "game-day.step",
             Self::GameDayFinished { .. } => "game-day.finished",
+            Self::GameDayAborted { .. } => "game-day.aborted",
+        }
+    }
+
+    /// The game day that it is about, if it is about one.
+    pub fn game_day(&self) -> Option<&GameDaySubject> {
+        match self {
+            Self::GameDaySubmitted { game_day, .. }
+            | Self::GameDayWaitingForApproval { game_day, .. }
+            | Self::GameDayHold { game_day, .. }
+            | Self::GameDayDecided { game_day, .. }
+            | Self::GameDayStarted { game_day }
+            | Self::GameDayStep { game_day, .. }
+            | Self::GameDayFinished { game_day, .. }
+            | Self::GameDayAborted { game_day, .. } => Some(game_day),
+            _ => None,
         }
     }
 
@@ -74,14 +99,14 @@ impl What {
         if let Some(run) = self.run() {
             return Subject::Run(run.id.clone());
         }
+        if let Some(game_day) = self.game_day() {
+            return Subject::GameDay(game_day.id.clone());
+        }
         match self {
             Self::FaultStuck { fault, .. } => Subject::Host(fault.host.clone()),
             Self::AgentVanished { host, .. } | Self::AgentReturned { host, .. } => Subject::Host(host.clone()),
             Self::ScheduleMissed { schedule, .. } => Subject::Schedule(schedule.clone()),
-            Self::GameDayStarted { id, .. } | Self::GameDayStep { id, .. } | Self::GameDayFinished { id, .. } => {
-                Subject::GameDay(id.clone())
-            }
-            // Only the halt is left: all others have a run.
+            // Only the halt is left: all others have a run or a game day.
             _ => Subject::Halt,
         }
     }
@@ -92,16 +117,19 @@ impl What {
             Self::RunCancelled { .. }
             | Self::RunStarted { .. }
             | Self::AgentReturned { .. }
+            | Self::GameDaySubmitted { .. }
+            | Self::GameDayDecided { .. }
             | Self::GameDayStarted { .. } => Importance::Ordinary,
-            Self::GameDayStep { state, .. } => match state {
-                StepState::Holding | StepState::Failed => Importance::Important,
-                StepState::Started | StepState::Done | StepState::Skipped => Importance::Detail,
-            },
+            Self::GameDayStep { state: StepState::Failed, .. } => Importance::Important,
+            Self::GameDayStep { .. } => Importance::Detail,
             Self::RunWaitingForApproval { .. }
             | Self::GuardrailBreached { .. }
             | Self::AgentVanished { .. }
             | Self::ScheduleMissed { .. }
-            | Self::GameDayFinished { .. } => Importance::Important,
+            | Self::GameDayWaitingForApproval { .. }
+            | Self::GameDayHold { .. }
+            | Self::GameDayFinished { .. }
+            | Self::GameDayAborted { .. } => Importance::Important,
             Self::RunFinished { verdict, .. } => match verdict {
                 RunVerdict::CleanupUnverified => Importance::Vital,
                 _ => Importance::Important,
@@ -127,6 +155,10 @@ impl What {
             Self::GameDayStep { step, state, .. } => {
                 format!("{}/{}/{}", encoded(step), format!("{state:?}").to_lowercase(), at.as_microsecond())
             }
+            // Each of them can come again: approvals expire, plans are made anew.
+            Self::GameDayHold { asks, .. } => format!("{asks}/{}", at.as_microsecond()),
+            Self::GameDayDecided { asked, .. } => format!("{asked}/{}", at.as_microsecond()),
+            Self::GameDayWaitingForApproval { .. } => at.as_microsecond().to_string(),
             Self::HaltSet { .. } => at.as_microsecond().to_string(),
             Self::HaltReleased { since, .. } => since.as_microsecond().to_string(),
             Self::GuardrailBreached { .. } | Self::CleanupNotVerified { .. } | Self::CleanedUp { .. } => {

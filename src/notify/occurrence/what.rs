@@ -1,7 +1,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FaultSubject, RunSubject, StepState, StoppedBy};
+use super::{FaultSubject, GameDaySubject, RunSubject, StepState, StoppedBy};
+use crate::game_day::machine::Answer;
 use crate::hypothesis::verdict::RunVerdict;
 
 /// What happened.
@@ -173,41 +174,99 @@ pub enum What {
         /// Why.
         because: String,
     },
-    /// A game day began.
+    /// A game day was asked for.
+    #[serde(rename = "game-day.submitted")]
+    GameDaySubmitted {
+        /// The game day.
+        game_day: GameDaySubject,
+        /// Who asked for it.
+        requested_by: String,
+    },
+    /// A game day waits for approvals of its plan.
+    #[serde(rename = "game-day.waiting-for-approval")]
+    GameDayWaitingForApproval {
+        /// The game day.
+        game_day: GameDaySubject,
+        /// The hash of the plan to be approved.
+        plan_hash: String,
+        /// How many approvals are missing.
+        approvals_missing: u32,
+        /// Roles and people who may approve.
+        of: Vec<String>,
+        /// When its window ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
+    },
+    /// A game day stands still until a person says go or no-go: at a question of its checklist, before or after an
+    /// experiment.
+    #[serde(rename = "game-day.hold")]
+    GameDayHold {
+        /// The game day.
+        game_day: GameDaySubject,
+        /// What is asked, by the word that an answer names: `question-1`, `before-2`.
+        asks: String,
+        /// The same as a sentence.
+        ask: String,
+        /// Roles of whom one must answer.
+        of: Vec<String>,
+    },
+    /// Somebody said go or no-go, or left something out.
+    #[serde(rename = "game-day.decided")]
+    GameDayDecided {
+        /// The game day.
+        game_day: GameDaySubject,
+        /// What was asked, as in `game-day.hold`.
+        asked: String,
+        /// Who answered.
+        by: String,
+        /// How.
+        answer: Answer,
+        /// What they said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remark: Option<String>,
+        /// Of a hold: since when the game day stood still there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+    },
+    /// The first experiment of a game day is asked to start.
     #[serde(rename = "game-day.started")]
     GameDayStarted {
-        /// The id of this holding of it.
-        id: String,
-        /// The document's name.
-        game_day: String,
-        /// Its title.
-        title: String,
-        /// Who leads it.
-        by: String,
+        /// The game day.
+        game_day: GameDaySubject,
     },
-    /// Something became of a step of a game day.
+    /// Something became of an experiment of a game day.
     #[serde(rename = "game-day.step")]
     GameDayStep {
-        /// The id of this holding of it.
-        id: String,
-        /// The document's name.
-        game_day: String,
-        /// The step's name.
+        /// The game day.
+        game_day: GameDaySubject,
+        /// What the experiment is called there.
         step: String,
         /// What became of it.
         state: StepState,
-        /// What people should know or do now.
+        /// What people should know.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
-    /// A game day ended.
+    /// A game day went to its end.
     #[serde(rename = "game-day.finished")]
     GameDayFinished {
-        /// The id of this holding of it.
-        id: String,
-        /// The document's name.
-        game_day: String,
+        /// The game day.
+        game_day: GameDaySubject,
         /// What was found, in one sentence.
         summary: String,
+        /// When its first experiment was asked to start, if one was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+    },
+    /// A game day was ended early; what ran is undone.
+    #[serde(rename = "game-day.aborted")]
+    GameDayAborted {
+        /// The game day.
+        game_day: GameDaySubject,
+        /// Why.
+        because: String,
+        /// When its first experiment was asked to start, if one was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
     },
 }

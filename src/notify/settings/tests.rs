@@ -64,7 +64,10 @@ fn filters_choose_by_event_and_label_but_nobody_misses_a_halt() {
     assert_eq!(told("events").len(), crate::notify::occurrence::EVENTS.len());
     // The labels of the others are `team: payments`.
     assert_eq!(told("channel"), ["halt.set", "halt.released"]);
-    assert_eq!(told("graphs"), ["fault.undone", "halt.released"]);
+    assert_eq!(
+        told("graphs"),
+        ["fault.undone", "halt.released", "game-day.decided", "game-day.finished", "game-day.aborted"]
+    );
     let text = GOOD.replace("team: search", "team: payments");
     let channel = &Folder::new().load(&text).unwrap().document.endpoints[3];
     let told: Vec<_> = one_of_each().iter().filter(|one| channel.wants(one)).map(|one| one.what.name()).collect();
