@@ -11,7 +11,6 @@ use faultline_agent::session::wire::answer::Outcome;
 use faultline_agent::session::wire::request::Kind;
 use faultline_agent::session::wire::{HaltOrder, ReleaseOrder, UndoneAlone};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
 
 use super::registry::Registry;
 
@@ -79,8 +78,8 @@ pub async fn halt(registry: &Arc<Registry>, reason: &str, within: Duration) -> F
     registry.set_halted(Some(reason.to_owned()));
     let order = Kind::Halt(HaltOrder { reason: reason.to_owned() });
     let mut halted = FleetHalted { hosts: Vec::new(), not_reached: Vec::new(), took: Duration::ZERO };
-    for (host, answer) in ask_all(registry, &order, within).await {
-        match answer.and_then(|outcome| obeyed(&host, outcome)) {
+    for (host, answer) in ask_all(registry, &order, within, obeyed).await {
+        match answer {
             Ok(host) => halted.hosts.push(host),
             Err(because) => {
                 let silent = registry.silent_for(&host).unwrap_or_default();
@@ -92,16 +91,23 @@ pub async fn halt(registry: &Arc<Registry>, reason: &str, within: Duration) -> F
     halted
 }
 
-/// Asks every host that is known the same, all at once: their answers, by name.
-async fn ask_all(registry: &Registry, kind: &Kind, within: Duration) -> BTreeMap<String, Result<Outcome, String>> {
+/// Asks every host that is known the same, all of them before the first answer is waited for: what they answered, by name.
+async fn ask_all<T>(
+    registry: &Registry,
+    kind: &Kind,
+    within: Duration,
+    read: impl Fn(&str, Outcome) -> Result<T, String>,
+) -> BTreeMap<String, Result<T, String>> {
     let (lines, gone) = registry.lines();
-    let mut asked = JoinSet::new();
-    for (host, line) in lines {
-        let kind = kind.clone();
-        asked.spawn(async move { (host, line.ask(kind, within).await.map_err(|error| error.to_string())) });
-    }
+    let asked: Vec<_> = lines.iter().map(|(host, line)| (host, line.send(kind.clone(), within))).collect();
     let gone = gone.into_iter().map(|host| (host, Err("it is not connected".to_owned())));
-    asked.join_all().await.into_iter().chain(gone).collect()
+    let mut answers: BTreeMap<_, _> = gone.collect();
+    for (host, asked) in asked {
+        let answer = async { asked?.answer().await }.await;
+        let answer = answer.map_err(|error| error.to_string()).and_then(|outcome| read(host, outcome));
+        answers.insert(host.clone(), answer);
+    }
+    answers
 }
 
 const SOMETHING_ELSE: &str = "it answers something else than was asked";
@@ -141,15 +147,13 @@ pub struct FleetReleased {
 pub async fn release(registry: &Arc<Registry>, within: Duration) -> FleetReleased {
     registry.set_halted(None);
     let mut released = FleetReleased::default();
-    for (host, answer) in ask_all(registry, &Kind::Release(ReleaseOrder {}), within).await {
-        let halted = answer.and_then(|outcome| match outcome {
-            Outcome::Released(text) => {
-                serde_json::from_str::<Option<Halt>>(&text).map_err(|error| not_understood(&error))
-            }
-            Outcome::Refused(reason) => Err(reason),
-            _ => Err(SOMETHING_ELSE.into()),
-        });
-        match halted {
+    let left = |_: &str, outcome| match outcome {
+        Outcome::Released(text) => serde_json::from_str::<Option<Halt>>(&text).map_err(|error| not_understood(&error)),
+        Outcome::Refused(reason) => Err(reason),
+        _ => Err(SOMETHING_ELSE.into()),
+    };
+    for (host, left) in ask_all(registry, &Kind::Release(ReleaseOrder {}), within, left).await {
+        match left {
             Ok(Some(halt)) => released.still_halted.push((host, halt)),
             Ok(None) => {}
             Err(because) => released.not_reached.push((host, because)),

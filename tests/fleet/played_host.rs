@@ -66,6 +66,13 @@ impl PlayedHost {
     }
 }
 
+/// What takes no time sets no timer.
+async fn takes(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}
+
 fn plan(request: &FaultRequest) -> Plan {
     Plan {
         id: request.id.clone(),
@@ -86,7 +93,7 @@ impl Host for PlayedHost {
         let host = self.clone();
         Box::pin(async move {
             let half = host.state().injection_takes / 2;
-            tokio::time::sleep(half).await;
+            takes(half).await;
             {
                 let mut state = host.state();
                 if let Some(reason) = &state.halted {
@@ -100,7 +107,7 @@ impl Host for PlayedHost {
                     state.log.push((Instant::now(), format!("inject {}", request.id)));
                 }
             }
-            tokio::time::sleep(half).await;
+            takes(half).await;
             Ok(Injected { plan: plan(&request), took: half * 2 })
         })
     }
@@ -115,12 +122,12 @@ impl Host for PlayedHost {
     fn undo(&self, fault: FaultId) -> Answer<Undone> {
         let host = self.clone();
         Box::pin(async move {
-            let takes = host.state().undo_takes;
-            tokio::time::sleep(takes).await;
+            let took = host.state().undo_takes;
+            takes(took).await;
             let mut state = host.state();
             if state.stubborn.contains(&fault) && state.in_place.contains_key(&fault) {
                 let step = UndoneStep { step: "undo".into(), outcome: "it will not go".into(), clean: false };
-                return Undone { steps: vec![step], verified: false, took: takes };
+                return Undone { steps: vec![step], verified: false, took };
             }
             let mut steps = Vec::new();
             if state.in_place.remove(&fault).is_some() {
@@ -128,7 +135,7 @@ impl Host for PlayedHost {
                 steps.push(UndoneStep { step: "undo".into(), outcome: "undone".into(), clean: true });
             }
             state.over.insert(fault);
-            Undone { steps, verified: true, took: takes }
+            Undone { steps, verified: true, took }
         })
     }
 
@@ -158,12 +165,8 @@ impl Host for PlayedHost {
             targets: vec!["a process".into()],
             left_ms: 1,
         };
-        let status = NodeStatus {
-            active: self.state().in_place.keys().map(active).collect(),
-            stuck: Vec::new(),
-            on_record: Some(self.state().in_place.len()),
-            must_stop,
-        };
+        let in_place: Vec<_> = self.state().in_place.keys().map(active).collect();
+        let status = NodeStatus { on_record: Some(in_place.len()), active: in_place, stuck: Vec::new(), must_stop };
         Box::pin(async { status })
     }
 

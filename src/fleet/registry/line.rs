@@ -46,6 +46,31 @@ pub(crate) enum NoAnswer {
     Full,
 }
 
+/// A request that was sent, and has no answer yet. When this is dropped nobody waits for it any more.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    line: &'a Line,
+    id: u64,
+    told: oneshot::Receiver<Outcome>,
+    until: Instant,
+}
+
+impl Asked<'_> {
+    pub(crate) async fn answer(mut self) -> Result<Outcome, NoAnswer> {
+        match tokio::time::timeout_at(self.until, &mut self.told).await {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(_)) => Err(NoAnswer::Lost),
+            Err(_) => Err(NoAnswer::Late),
+        }
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.line.state().waiting.remove(&self.id);
+    }
+}
+
 /// The end of a line at which its messages come out.
 pub(crate) type Outgoing = mpsc::Receiver<Box<ControllerMessage>>;
 
@@ -73,35 +98,31 @@ impl Line {
 
     /// Asks, and waits for the answer for so long. To be told to the agent, which begins nothing later than that.
     pub(crate) async fn ask(&self, kind: Kind, within: Duration) -> Result<Outcome, NoAnswer> {
+        self.send(kind, within)?.answer().await
+    }
+
+    /// Asks; the answer is to be waited for, for so long.
+    pub(crate) fn send(&self, kind: Kind, within: Duration) -> Result<Asked<'_>, NoAnswer> {
         let (tell, told) = oneshot::channel();
-        let id = {
-            let mut state = self.state();
-            if state.ended {
-                return Err(NoAnswer::Lost);
-            }
-            if state.waiting.len() >= limits::REQUESTS && !matches!(kind, Kind::Undo(_) | Kind::Halt(_)) {
-                return Err(NoAnswer::Full);
-            }
-            let (id, alive_ns) = (state.next, state.alive_ns());
-            let span = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
-            let request = Request { id, expires_ns: alive_ns.saturating_add(span), kind: Some(kind) };
-            let message = ControllerMessage { alive_ns, message: Some(Message::Request(request)) };
-            // Sent under the lock, so that ids leave in their order.
-            self.outgoing.try_send(Box::new(message)).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => NoAnswer::Full,
-                mpsc::error::TrySendError::Closed(_) => NoAnswer::Lost,
-            })?;
-            state.next += 1;
-            state.waiting.insert(id, tell);
-            id
-        };
-        let answer = tokio::time::timeout(within, told).await;
-        self.state().waiting.remove(&id);
-        match answer {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(_)) => Err(NoAnswer::Lost),
-            Err(_) => Err(NoAnswer::Late),
+        let mut state = self.state();
+        if state.ended {
+            return Err(NoAnswer::Lost);
         }
+        if state.waiting.len() >= limits::REQUESTS && !matches!(kind, Kind::Undo(_) | Kind::Halt(_)) {
+            return Err(NoAnswer::Full);
+        }
+        let (id, alive_ns) = (state.next, state.alive_ns());
+        let span = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+        let request = Request { id, expires_ns: alive_ns.saturating_add(span), kind: Some(kind) };
+        let message = ControllerMessage { alive_ns, message: Some(Message::Request(request)) };
+        // Sent under the lock, so that ids leave in their order.
+        self.outgoing.try_send(Box::new(message)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NoAnswer::Full,
+            mpsc::error::TrySendError::Closed(_) => NoAnswer::Lost,
+        })?;
+        state.next += 1;
+        state.waiting.insert(id, tell);
+        Ok(Asked { line: self, id, told, until: Instant::now() + within })
     }
 
     /// An answer came. One that nobody waits for is nobody's.
