@@ -50,6 +50,13 @@ pub struct Arguments {
     /// [default: all but link-local addresses and the metadata services of clouds]
     #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]
     pub signal_allow: Vec<Network>,
+    /// Game days that are over and kept, the newest; of older ones the run sheet and the postmortem stay, as files below
+    /// `game-days` in the data folder
+    #[arg(long, value_name = "N", default_value_t = Settings::default().keep_game_days, value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_game_days: u32,
+    /// Forget old game days without leaving their run sheets and postmortems
+    #[arg(long)]
+    pub forget_postmortems: bool,
 }
 
 /// Serves until a signal.
@@ -57,11 +64,13 @@ pub struct Arguments {
 /// # Errors
 /// If it cannot start.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let Arguments { data, listen, agents, advertise, store, approvals, allow_exec_signals, signal_allow } = arguments;
+    let Arguments { data, listen, agents, advertise, store, approvals, .. } = arguments;
     let settings = Settings {
-        allow_exec_signals,
+        allow_exec_signals: arguments.allow_exec_signals,
         least_approvals: approvals,
-        signal_reach: Reach::only(signal_allow),
+        signal_reach: Reach::only(arguments.signal_allow),
+        keep_game_days: arguments.keep_game_days,
+        keep_postmortems: !arguments.forget_postmortems,
         ..Settings::default()
     };
     let options = Options { data, api: listen, agents, store, advertise, settings };

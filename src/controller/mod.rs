@@ -73,6 +73,8 @@ pub struct Controller {
     data: PathBuf,
     running: Running,
     metrics: Metrics,
+    /// What was read of game days.
+    days: game_days::Known,
     stopping: CancellationToken,
 }
 
@@ -127,6 +129,7 @@ impl Controller {
             data,
             running,
             metrics: Metrics::default(),
+            days: game_days::Known::default(),
             stopping,
         }
     }

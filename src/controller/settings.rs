@@ -18,6 +18,10 @@ pub struct Settings {
     pub halt_patience: Duration,
     /// Approvals that every run needs at the least, whoever asks for it.
     pub least_approvals: u32,
+    /// So many game days that are over are kept, the newest; older ones are forgotten with their journals.
+    pub keep_game_days: u32,
+    /// Whether the run sheet and the postmortem of a game day are kept in the controller's folder when it is forgotten.
+    pub keep_postmortems: bool,
 }
 
 impl Default for Settings {
@@ -29,6 +33,8 @@ impl Default for Settings {
             approvals_last: Duration::from_secs(24 * 3600),
             halt_patience: Duration::from_secs(30),
             least_approvals: 0,
+            keep_game_days: 100,
+            keep_postmortems: true,
         }
     }
 }

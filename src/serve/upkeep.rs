@@ -15,7 +15,7 @@ use crate::store::{Controller as Seen, StoreError};
 const LOOK: Duration = Duration::from_secs(5);
 /// How often what nobody needs any more is removed: every hour.
 const TIDY: u32 = 720;
-/// How often old runs of schedules are: every minute.
+/// How often old runs of schedules and old game days are: every minute.
 const FORGET: u32 = 12;
 /// Agents are told of another controller for so long after it was last seen: it may only be restarted.
 const TOLD: Duration = Duration::from_secs(24 * 3600);
@@ -48,6 +48,11 @@ pub(super) async fn keep(controller: Arc<Controller>, reached: Reached, started:
             && let Err(error) = controller.forget_old_runs().await
         {
             tracing::warn!(%error, "old runs could not be forgotten");
+        }
+        if round % FORGET == 0
+            && let Err(error) = controller.forget_old_game_days().await
+        {
+            tracing::warn!(%error, "old game days could not be forgotten");
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -19,7 +19,7 @@ use crate::document::load::{Loaded, load_setting, name_of};
 use crate::document::set::Setting;
 use crate::experiment::document::{API_VERSION, Experiment};
 use crate::game_day::document::{ExperimentSource, GameDay, PlannedExperiment};
-use crate::game_day::drive::{DriveError, LocalGameDay, Voices, hold, write_sheets};
+use crate::game_day::drive::{DriveError, LocalGameDay, Voices, hold};
 use crate::game_day::hash;
 use crate::game_day::machine::{Identity, Opened, ResolvedExperiment};
 use crate::game_day::resolve;
@@ -120,7 +120,7 @@ pub(super) fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitC
     let voices = answers.map_or_else(|| Voices::Live(listen(None)), Voices::Script);
     let mut terminal = Terminal::new(global);
     let held = hold(&day, voices, &mut terminal).map_err(|error| failed(&error))?;
-    write_sheets(&held.folder, &held.sheet).map_err(|error| failed(&error))?;
+    held.sheet.write_into(&held.folder).map_err(|error| failed(&DriveError::Sheet(error)))?;
     output::print(&held.sheet.render(crate::game_day::sheet::Format::Markdown)?)?;
     if !global.quiet {
         output::tell(&format!("\nrun sheet and postmortem: {}\n", held.folder.display()));

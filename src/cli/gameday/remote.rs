@@ -17,7 +17,7 @@ use crate::cli::{output, table};
 use crate::console::{AnswerRequest, ApprovalRequest, FindingRequest, GameDayRequest, NoteRequest, Reason};
 use crate::controller::game_days::{GameDayDetails, GameDayStep, GameDayView, GameDaysPage};
 use crate::controller::identity::Identity;
-use crate::game_day::drive::{Voices, write_sheets};
+use crate::game_day::drive::Voices;
 use crate::game_day::journal::Journal;
 use crate::game_day::machine::{Answer, Asked, FindingSeverity};
 use crate::game_day::sheet::{Format, Sheet};
@@ -227,7 +227,7 @@ pub(super) fn run(client: &Client, arguments: hold::Arguments, global: &Global) 
         for entry in &entries {
             journal.append(entry).map_err(|error| super::told(&error))?;
         }
-        write_sheets(journal.folder(), &sheet).context("cannot write the sheets")?;
+        sheet.write_into(journal.folder()).context("cannot write the sheets")?;
     }
     output::print(&sheet.render(Format::Markdown)?)?;
     Ok(ExitCode::from(sheet.exit_code))

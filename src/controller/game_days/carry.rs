@@ -66,7 +66,7 @@ impl Carrying {
     /// # Errors
     /// If there is none, or by the store.
     pub async fn begin(controller: Arc<Controller>, id: &str, heard: Heard<'_>) -> Result<Self, ControllerError> {
-        let Read { entries, .. } = controller.read_game_day(id).await?;
+        let entries = controller.read_game_day(id).await?.entries.clone();
         let plans = controller.store.game_day_plans(id).await?;
         let mut read: Option<Read> = None;
         for entry in entries {
@@ -124,7 +124,7 @@ impl Carrying {
             }
             for entry in new {
                 let read = Read { entries: std::mem::take(&mut self.read.entries), state: self.read.state.clone() };
-                self.read = follow(Some(read), entry, heard)?;
+                self.read = follow(Some(read), Arc::new(entry), heard)?;
             }
         }
     }
@@ -206,7 +206,7 @@ impl Carrying {
 
     /// How many events of a run the journal has.
     fn known(&self, number: usize) -> usize {
-        let of_run = |entry: &&Entry| matches!(&entry.event, Event::Started { experiment, .. } | Event::Progress { experiment, .. } if *experiment == number);
+        let of_run = |entry: &&Arc<Entry>| matches!(&entry.event, Event::Started { experiment, .. } | Event::Progress { experiment, .. } if *experiment == number);
         self.read.entries.iter().filter(of_run).count()
     }
 
@@ -278,7 +278,7 @@ impl Carrying {
 }
 
 /// The next entry, heard.
-fn follow(read: Option<Read>, entry: Entry, heard: Heard<'_>) -> Result<Read, ControllerError> {
+fn follow(read: Option<Read>, entry: Arc<Entry>, heard: Heard<'_>) -> Result<Read, ControllerError> {
     let state = read.as_ref().map(|read| &read.state);
     let (state, commands) = step(state, entry.at, entry.event.clone())?;
     heard(&entry, &state, &commands);

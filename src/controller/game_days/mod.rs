@@ -5,6 +5,8 @@
 //! does not matter which controller somebody asks, nor which one carries the game day out.
 
 pub mod carry;
+mod history;
+mod read;
 mod say;
 mod submit;
 mod view;
@@ -17,6 +19,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(super) use read::Known;
+use read::Read;
 pub use view::{
     GameDayApproval, GameDayDetails, GameDayJournal, GameDayQuestion, GameDayStep, GameDayView, GameDaysPage,
 };
@@ -24,8 +28,8 @@ pub use view::{
 use super::command::Object;
 use super::{Controller, ControllerError, journal};
 use crate::access::{Action, Labels, Principal};
-use crate::game_day::machine::{Entry, Event, State, replay, step};
-use crate::game_day::sheet::{Format, Sheet};
+use crate::game_day::machine::{Entry, Event, State, step};
+use crate::game_day::sheet::Format;
 use crate::store::runs::NewRun;
 use crate::store::{GameDay, GameDayCursor, GameDayEntry, Refusal};
 
@@ -35,13 +39,6 @@ const PAGE: u32 = 1_000;
 const ATTEMPTS: u32 = 20;
 /// How often it is looked whether there is more.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// The entries of a game day, and where they lead.
-#[derive(Debug, Clone)]
-struct Read {
-    entries: Vec<Entry>,
-    state: State,
-}
 
 impl Controller {
     /// Game days, the newest first.
@@ -80,7 +77,7 @@ impl Controller {
         let read = self.read_game_day(id).await?;
         let (day, document) = (self.store.game_day(id).await?, self.store.game_day_document(id).await?);
         let plans = self.store.game_day_plans(id).await?;
-        GameDayDetails::new(day, document, &plans, &read.state, &read.entries, self.now().await?)
+        Ok(GameDayDetails::new(day, document, &plans, &read, self.now().await?))
     }
 
     /// The journal of a game day from this entry on, counted from 0. Where there is nothing yet, it is waited for so long.
@@ -114,7 +111,7 @@ impl Controller {
     /// If `who` may not, there is no such game day, or by the store.
     pub async fn game_day_sheet(&self, who: &Principal, id: &str, format: Format) -> Result<String, ControllerError> {
         self.authorise(who, Action::See, &self.object_of_game_day(id).await?).await?;
-        Ok(Sheet::from_entries(&self.read_game_day(id).await?.entries)?.render(format)?)
+        Ok(self.read_game_day(id).await?.sheet().render(format)?)
     }
 
     /// A game day as what something is done to: its labels, every host that it meets with its labels as they are known
@@ -126,35 +123,6 @@ impl Controller {
         let object = object_by_labels(&day).requested_by(day.requested_by);
         let hosts = plans.iter().flat_map(|plan| &plan.hosts);
         Ok(hosts.fold(object, |object, host| object.host(host, known.get(host).cloned())))
-    }
-
-    async fn entries_of(&self, id: &str, from: u64, limit: u32) -> Result<Vec<Entry>, ControllerError> {
-        let texts = self.store.game_day_entries(id, from, limit).await?;
-        let read = |text: &String| {
-            serde_json::from_str(text).map_err(|error| {
-                ControllerError::Broken(format!("the journal of game day {id} cannot be read: {error}"))
-            })
-        };
-        texts.iter().map(read).collect()
-    }
-
-    async fn read_game_day(&self, id: &str) -> Result<Read, ControllerError> {
-        let mut entries = Vec::new();
-        loop {
-            let page = self.entries_of(id, entries.len() as u64, PAGE).await?;
-            let more = page.len() == PAGE as usize;
-            entries.extend(page);
-            if !more {
-                break;
-            }
-        }
-        if entries.is_empty() {
-            return Err(Refusal::Unknown { kind: "game day", name: id.to_owned() }.into());
-        }
-        let state = replay(&entries).map_err(|(number, illegal)| {
-            ControllerError::Broken(format!("entry {number} of the journal of game day {id} makes no sense: {illegal}"))
-        })?;
-        Ok(Read { entries, state })
     }
 
     /// Puts what somebody says to the machine and keeps it; again if others were faster.

@@ -4,9 +4,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ControllerError;
+use super::Read;
 use crate::game_day::machine::{Answer, Asked, Entry, Stage, State};
-use crate::game_day::sheet::Sheet;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::store::{GameDay, GameDayPlan};
 use crate::targets::fleet_plan::FleetPlan;
@@ -169,14 +168,8 @@ pub struct GameDayJournal {
 }
 
 impl GameDayDetails {
-    pub(super) fn new(
-        day: GameDay,
-        document: String,
-        plans: &[GameDayPlan],
-        state: &State,
-        entries: &[Entry],
-        now: Timestamp,
-    ) -> Result<Self, ControllerError> {
+    pub(super) fn new(day: GameDay, document: String, plans: &[GameDayPlan], read: &Read, now: Timestamp) -> Self {
+        let state = &read.state;
         let spec = state.spec();
         let approvals = state.approvals().iter().map(|approval| GameDayApproval {
             by: approval.by.clone(),
@@ -199,15 +192,11 @@ impl GameDayDetails {
             Stage::Aborted(ending) | Stage::Stopping { because: ending, .. } => Some(ending.because.clone()),
             _ => None,
         };
-        let exit_code = match state.is_over() {
-            true => Some(Sheet::from_entries(entries)?.exit_code),
-            false => None,
-        };
-        Ok(Self {
+        Self {
             plan_hash: state.hash().to_string(),
             asks: state.asked(),
             because,
-            exit_code,
+            exit_code: state.is_over().then(|| read.sheet().exit_code),
             window: state.window(),
             approvals_required: spec.approvals.as_ref().map_or(0, |approvals| approvals.required),
             approvals_missing: if state.is_over() { 0 } else { state.missing_approvals(now) },
@@ -218,7 +207,7 @@ impl GameDayDetails {
             experiments: plans.iter().enumerate().map(|(number, plan)| one(state, number, plan)).collect(),
             game_day: day.into(),
             document,
-        })
+        }
     }
 }
 

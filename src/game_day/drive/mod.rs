@@ -8,7 +8,7 @@ mod voices;
 
 pub use voices::Voices;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use faultline_agent::halt;
@@ -319,23 +319,4 @@ impl Drive<'_> {
 /// Whether a person is needed for anything to happen.
 fn awaits_people(state: &State) -> bool {
     state.asked().is_some_and(Asked::is_needed)
-}
-
-/// Writes every form of the sheet into the game day's folder.
-///
-/// # Errors
-/// If one cannot be written.
-pub fn write_sheets(folder: &Path, sheet: &Sheet) -> Result<(), DriveError> {
-    use super::sheet::Format;
-    for (name, format) in [
-        ("sheet.md", Format::Markdown),
-        ("sheet.html", Format::Html),
-        ("sheet.json", Format::Json),
-        ("postmortem.md", Format::PostmortemMarkdown),
-        ("postmortem.html", Format::PostmortemHtml),
-    ] {
-        let path = folder.join(name);
-        std::fs::write(&path, sheet.render(format)?).map_err(|source| JournalError::Write { path, source })?;
-    }
-    Ok(())
 }

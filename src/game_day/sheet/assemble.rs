@@ -1,20 +1,16 @@
 use jiff::Timestamp;
 
-use super::{ChecklistRow, ExperimentRow, Mark, NoteRow, Outcome, Sheet, SheetError, SheetKind, exit, timeline};
+use super::{ChecklistRow, ExperimentRow, Mark, NoteRow, Outcome, Sheet, SheetKind, exit, timeline};
 use crate::document::ApiVersion;
 use crate::game_day::alerts::{self, Fired};
-use crate::game_day::machine::{Answer, Course, Entry, HoldPoint, Milestone, Stage, State, replay};
+use crate::game_day::machine::{Answer, Course, Entry, HoldPoint, Milestone, Stage, State};
 
-pub(super) fn assemble(entries: &[Entry]) -> Result<Sheet, SheetError> {
-    if entries.is_empty() {
-        return Err(SheetError::Empty);
-    }
-    let state = replay(entries).map_err(|(number, source)| SheetError::Illegal { number, source })?;
+pub(super) fn assemble<'a>(state: &State, entries: impl Iterator<Item = &'a Entry>) -> Sheet {
     let opening = state.opening();
     let (begun, _, ended) = state.times();
     let spec = state.spec();
     let experiments: Vec<ExperimentRow> =
-        (0..state.experiments().len()).map(|number| experiment(&state, number)).collect();
+        (0..state.experiments().len()).map(|number| experiment(state, number)).collect();
     let outcome = match state.stage() {
         Stage::Finished => Outcome::Finished,
         Stage::Aborted(ending) => Outcome::Aborted(ending.clone()),
@@ -22,7 +18,7 @@ pub(super) fn assemble(entries: &[Entry]) -> Result<Sheet, SheetError> {
     };
     let mut findings: Vec<_> = state.findings().iter().map(|(_, finding)| finding.clone()).collect();
     findings.sort_by_key(|finding| finding.severity);
-    Ok(Sheet {
+    Sheet {
         api_version: ApiVersion::V1,
         kind: SheetKind::RunSheet,
         id: opening.id.clone(),
@@ -44,15 +40,15 @@ pub(super) fn assemble(entries: &[Entry]) -> Result<Sheet, SheetError> {
         requested_by: state.requested().map(|(by, _)| by.clone()),
         required_approvals: spec.approvals.as_ref().map_or(0, |approvals| approvals.required),
         approvals: state.approvals().to_vec(),
-        checklist: checklist(&state),
-        abort_conditions: abort_conditions(&state),
-        deviations: deviations(&state, &outcome, &experiments),
+        checklist: checklist(state),
+        abort_conditions: abort_conditions(state),
+        deviations: deviations(state, &outcome, &experiments),
         notes: state.notes().iter().map(|(at, note)| note_row(*at, note)).collect(),
         findings,
-        timeline: timeline::timeline(entries, &state),
+        timeline: timeline::timeline(entries, state),
         outcome,
         experiments,
-    })
+    }
 }
 
 fn note_row(at: Timestamp, note: &crate::game_day::machine::Note) -> NoteRow {

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod exit;
+mod files;
 mod html;
 mod markdown;
 mod page;
@@ -19,7 +20,7 @@ use serde::Serialize;
 use super::alerts::{AlertVerdict, Gap, UnexpectedAlert};
 use super::document::ZoneName;
 use super::hash::PlanHash;
-use super::machine::{Answer, Approval, Ending, Entry, Finding, Identity, Illegal};
+use super::machine::{Answer, Approval, Ending, Entry, Finding, Identity, Illegal, State, replay};
 use crate::document::ApiVersion;
 use crate::hypothesis::verdict::RunVerdict;
 
@@ -221,6 +222,14 @@ pub enum SheetError {
     /// It could not be written as JSON.
     #[error("cannot write the sheet as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A file of it could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: std::path::PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
 }
 
 /// A form in which a sheet is written.
@@ -244,7 +253,16 @@ impl Sheet {
     /// # Errors
     /// If the journal is empty or contradicts itself.
     pub fn from_entries(entries: &[Entry]) -> Result<Self, SheetError> {
-        assemble::assemble(entries)
+        if entries.is_empty() {
+            return Err(SheetError::Empty);
+        }
+        let state = replay(entries).map_err(|(number, source)| SheetError::Illegal { number, source })?;
+        Ok(Self::of(&state, entries.iter()))
+    }
+
+    /// The sheet of a game day whose journal led to this state.
+    pub fn of<'a>(state: &State, entries: impl Iterator<Item = &'a Entry>) -> Self {
+        assemble::assemble(state, entries)
     }
 
     /// The sheet, written.

@@ -4,9 +4,8 @@ use crate::game_day::machine::{Answer, Entry, Event, Milestone, Stage, State};
 use crate::report::{MomentKind, notation};
 
 /// What happened, in order: what people said, what runs did, and when alerts fired.
-pub(super) fn timeline(entries: &[Entry], state: &State) -> Vec<Moment> {
+pub(super) fn timeline<'a>(entries: impl Iterator<Item = &'a Entry>, state: &State) -> Vec<Moment> {
     let mut moments: Vec<Moment> = entries
-        .iter()
         .filter_map(|entry| {
             let (kind, text) = words(&entry.event, state)?;
             Some(Moment { at: entry.at, kind, text })

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::{LEASE, at, both, count, run};
 use crate::store::runs::{NewRun, Origin, RunState};
-use crate::store::{GameDayEntry, GameDayPlan, NewGameDay, Refusal};
+use crate::store::{Controller, GameDayEntry, GameDayPlan, NewGameDay, Refusal};
 
 fn day(id: &str) -> NewGameDay {
     let plan = |hosts: &[&str]| GameDayPlan {
@@ -146,5 +146,55 @@ fn game_days_are_listed_the_newest_first_and_those_that_go_on() {
         assert_eq!(seen, ["e", "d", "c", "one", "a"]);
         let open = store.open_game_days().await.unwrap();
         assert_eq!(open.iter().map(|day| day.id.as_str()).collect::<Vec<_>>(), ["a", "c", "d", "e"]);
+    });
+}
+
+#[test]
+fn old_game_days_are_forgotten_with_all_that_belongs_to_them_and_open_ones_never() {
+    both(|place| async move {
+        let store = place.open().await;
+        // The second is open, the fourth was carried out by a controller that lives, the fifth by one that is gone.
+        for (second, id) in (0..).zip(["a", "b", "c", "d", "e", "f", "g"]) {
+            store.create_game_day(&day(id), at(second)).await.unwrap();
+            let carrier = if id == "d" {
+                "c2"
+            } else if id == "e" {
+                "c3"
+            } else {
+                "c1"
+            };
+            if id != "a" {
+                assert!(store.carry_game_day(id, carrier, LEASE, at(second)).await.unwrap());
+            }
+            if id != "b" {
+                let over = GameDayEntry { game_day: id, over: true, stage: "finished", ..entry(2, "\"over\"") };
+                store.append_to_game_day(&over, None, at(second + 10)).await.unwrap();
+            }
+        }
+        for (id, seen_at) in [("c2", at(90)), ("c3", at(10))] {
+            let seen = Controller {
+                id: id.into(),
+                address: "https://127.0.0.1:1".into(),
+                agents: String::new(),
+                version: "1".into(),
+                started_at: at(0),
+                seen_at,
+            };
+            store.controller_seen(&seen).await.unwrap();
+        }
+        let old = store.game_days_to_forget(1, "c1", at(50)).await.unwrap();
+        assert_eq!(old, ["a", "c", "e", "f"], "of those that are over all but the newest, and none of who lives");
+        assert_eq!(store.game_days_to_forget(5, "c1", at(50)).await.unwrap(), ["a"]);
+        assert_eq!(store.game_days_to_forget(6, "c1", at(50)).await.unwrap(), [""; 0]);
+        assert!(!store.forget_game_day("b", 2).await.unwrap(), "it is open");
+        assert!(!store.forget_game_day("c", 2).await.unwrap(), "somebody said more meanwhile");
+        assert!(!store.forget_game_day("x", 3).await.unwrap());
+        assert!(store.forget_game_day("c", 3).await.unwrap());
+        assert!(!store.forget_game_day("c", 3).await.unwrap(), "once");
+        assert!(matches!(store.game_day("c").await.unwrap_err().refusal(), Some(Refusal::Unknown { .. })));
+        assert_eq!(store.game_day_entries("c", 0, 9).await.unwrap(), [""; 0]);
+        assert_eq!(store.game_day_plans("c").await.unwrap(), []);
+        assert_eq!(count(&store, "SELECT COUNT(*) AS n FROM game_day_entries").await, 3 * 5 + 2);
+        assert_eq!(store.game_day_entries("b", 0, 9).await.unwrap().len(), 2);
     });
 }

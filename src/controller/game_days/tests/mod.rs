@@ -1,6 +1,7 @@
 mod alerts;
 mod carrying;
 mod ends;
+mod kept;
 mod people;
 mod refused;
 
