@@ -291,6 +291,10 @@ pub(super) async fn withdraw_game_day(call: Call<Nothing, NoBody>) -> Answered<J
     Ok(Json(call.controller.withdraw_game_day(&call.principal, call.part("gameDay")).await?))
 }
 
+pub(super) async fn replan_game_day(call: Call<Nothing, NoBody>) -> Answered<Json<GameDayDetails>> {
+    Ok(Json(call.controller.replan_game_day(&call.principal, call.part("gameDay")).await?))
+}
+
 pub(super) async fn answer_game_day(call: Call<Nothing, Json<AnswerRequest>>) -> Answered<Json<GameDayDetails>> {
     let AnswerRequest { to, answer, remark } = call.body.0.clone();
     if remark.as_ref().is_some_and(|remark| remark.chars().count() > 500) {

@@ -60,6 +60,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         endpoint(GET, "/v1/game-days/{gameDay}/sheet", "sheetOfGameDay", "The run sheet of a game day, or the skeleton of its postmortem, as far as it has come", Action::See, does::game_day_sheet),
         endpoint(POST, "/v1/game-days/{gameDay}/approval", "approveGameDay", "Approve the plan of a game day", Action::Approve, does::approve_game_day),
         endpoint(DELETE, "/v1/game-days/{gameDay}/approval", "withdrawFromGameDay", "Take one's own approval back", Action::Approve, does::withdraw_game_day),
+        endpoint(POST, "/v1/game-days/{gameDay}/plan", "replanGameDay", "Plan what has not begun anew, on the fleet as it is now; another plan voids every approval", Action::LeadGameDay, does::replan_game_day),
         endpoint(POST, "/v1/game-days/{gameDay}/answer", "answerGameDay", "Answer what is asked: a question of the checklist, or a hold", Action::LeadGameDay, does::answer_game_day),
         endpoint(POST, "/v1/game-days/{gameDay}/notes", "noteGameDay", "Note what is seen", Action::LeadGameDay, does::note_game_day),
         endpoint(POST, "/v1/game-days/{gameDay}/findings", "findInGameDay", "Write down what somebody must see to", Action::LeadGameDay, does::find_in_game_day),

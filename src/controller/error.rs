@@ -61,6 +61,12 @@ pub enum ControllerError {
         /// What is different.
         because: String,
     },
+    /// A game day cannot go on as it was planned.
+    #[error("{because}")]
+    GameDayDrifted {
+        /// Of which experiment, and what is different.
+        because: String,
+    },
     /// The journal of the run is on another controller.
     #[error("run {run} is driven by controller {controller}, which keeps its journal")]
     Elsewhere {
@@ -126,7 +132,7 @@ impl ControllerError {
             Self::Hosts(_) => (409, "hosts", "The hosts cannot be had"),
             Self::NotPlanned { .. } => (409, "not-planned", "A host refuses the fault"),
             Self::PlanChanged { .. } => (409, "plan-changed", "The plan has changed"),
-            Self::Drifted { .. } => (409, "drifted", "The fleet has changed"),
+            Self::Drifted { .. } | Self::GameDayDrifted { .. } => (409, "drifted", "The fleet has changed"),
             Self::Elsewhere { .. } => (421, "elsewhere", "Another controller has it"),
             Self::NotBegun { .. } => (409, "not-begun", "The run has not begun"),
             Self::GameDay(Illegal::NotEntitled { .. }) => (403, "denied", "You may not do this"),
@@ -166,6 +172,9 @@ impl ControllerError {
             Self::PlanChanged { .. } => "look at the new plan with `faultline plan`, and agree to its hash".into(),
             Self::Drifted { .. } => {
                 "ask for a new run, whose plan is of the fleet as it is now, and cancel this one".into()
+            }
+            Self::GameDayDrifted { .. } => {
+                "`faultline gameday replan` makes a plan of the fleet as it is now, which is approved anew".into()
             }
             Self::Elsewhere { address: Some(address), .. } => format!("ask it: --controller {address}"),
             Self::Elsewhere { address: None, .. } => "ask that controller".into(),

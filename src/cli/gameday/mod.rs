@@ -40,6 +40,8 @@ enum Task {
     Approve(remote::Approve),
     /// Take one's own approval back
     Withdraw(remote::Named),
+    /// Plan what of a game day has not begun anew, on the fleet as it is now; another plan is approved anew
+    Replan(remote::Named),
     /// Answer yes to what a game day asks: a question, a hold, or (of alerts) to wait no longer
     Go(remote::Say),
     /// Answer no; of what is required, it ends the game day
@@ -123,6 +125,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         Task::Show(named) => remote::show(named),
         Task::Approve(approve) => remote::approve(approve),
         Task::Withdraw(named) => remote::withdraw(named),
+        Task::Replan(named) => remote::replan(named),
         Task::Go(say) => remote::answer(say, Answer::Go),
         Task::NoGo(say) => remote::answer(say, Answer::NoGo),
         Task::Skip(say) => remote::answer(say, Answer::Skip),

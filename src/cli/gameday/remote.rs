@@ -155,6 +155,10 @@ pub(super) fn withdraw(named: Named) -> anyhow::Result<ExitCode> {
     done(&named, Method::DELETE, "/approval", None::<&()>, |_| "the approval is taken back".into())
 }
 
+pub(super) fn replan(named: Named) -> anyhow::Result<ExitCode> {
+    done(&named, Method::POST, "/plan", None::<&()>, |day| format!("the plan is {}", day.plan_hash))
+}
+
 pub(super) fn answer(Say { to, remark, named }: Say, answer: Answer) -> anyhow::Result<ExitCode> {
     let to = match to {
         Some(to) => to,
@@ -262,7 +266,7 @@ fn standing(day: &GameDayDetails) -> String {
             let ask = day.checklist.get(item).map_or("", |question| question.ask.as_str());
             format!("asks question-{}: {}", item + 1, notation::one_line(ask))
         }
-        (Some(asked @ (Asked::Before(_) | Asked::After(_))), ..) => format!("holds: {asked}"),
+        (Some(asked @ (Asked::Before(_) | Asked::After(_) | Asked::Plan(_))), ..) => format!("holds: {asked}"),
         (Some(asked @ Asked::Alerts(_)), ..) => format!("waits for alerts: {asked}"),
         (None, None, Some(code)) => format!("is {stage}, exit code {code}"),
         (None, None, None) => format!("is {stage}"),

@@ -58,8 +58,12 @@ impl Company for Terminal {
                 let mut text = format!("\n{}\nplan {}\n", one_line(&state.spec().title), state.hash());
                 for (number, one) in opening.experiments.iter().enumerate() {
                     let hypothesis = one_line(&one.experiment.spec.hypothesis);
-                    text +=
-                        &format!("  {}. {} ({}): {hypothesis}\n", number + 1, one_line(&one.name), one.hash.short());
+                    text += &format!(
+                        "  {}. {} ({}): {hypothesis}\n",
+                        number + 1,
+                        one_line(&one.name),
+                        state.plan_of(number).short()
+                    );
                 }
                 let of = state.spec().approvals.as_ref().map(|approvals| approvals.of.join(", ")).unwrap_or_default();
                 let plural = if *missing == 1 { "" } else { "s" };
@@ -77,6 +81,10 @@ impl Company for Terminal {
             Command::AskGo { experiment, when: HoldPoint::After } => {
                 format!("\nhold after {}: go{who}, or no-go{who}", name(*experiment))
             }
+            Command::AskPlan { experiment } => format!(
+                "\n{} cannot be carried out as planned: `faultline gameday replan`, go{who} to look again, no-go{who}, or skip{who}",
+                name(*experiment)
+            ),
             _ => return,
         };
         self.tell(&text);
@@ -136,7 +144,13 @@ impl Company for Terminal {
                     (true, settling) => format!("{name}: {}: {because}; {settling}", notation::run_verdict(*verdict)),
                 }
             }
-            Event::Queued { .. } | Event::Started { .. } | Event::Progress { .. } if self.remote => {
+            Event::Queued { .. }
+            | Event::Started { .. }
+            | Event::Progress { .. }
+            | Event::Planned { .. }
+            | Event::Drifted { .. }
+                if self.remote =>
+            {
                 match in_words(&entry.event, state) {
                     Some(text) => text,
                     None => return,

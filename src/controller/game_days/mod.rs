@@ -6,6 +6,7 @@
 
 pub mod carry;
 mod history;
+mod plans;
 mod read;
 mod say;
 mod submit;
@@ -31,7 +32,7 @@ use crate::access::{Action, Labels, Principal};
 use crate::game_day::machine::{Entry, Event, State, step};
 use crate::game_day::sheet::Format;
 use crate::store::runs::NewRun;
-use crate::store::{GameDay, GameDayCursor, GameDayEntry, Refusal};
+use crate::store::{GameDay, GameDayCursor, GameDayEntry, GameDayPlan, Refusal};
 
 /// So many entries are read at once, and sent in one answer.
 const PAGE: u32 = 1_000;
@@ -39,6 +40,14 @@ const PAGE: u32 = 1_000;
 const ATTEMPTS: u32 = 20;
 /// How often it is looked whether there is more.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// What is kept together with an entry.
+#[derive(Debug, Clone, Copy)]
+enum With<'a> {
+    Nothing,
+    Run(&'a NewRun),
+    Plans(&'a [GameDayPlan]),
+}
 
 impl Controller {
     /// Game days, the newest first.
@@ -114,12 +123,12 @@ impl Controller {
         Ok(self.read_game_day(id).await?.sheet().render(format)?)
     }
 
-    /// A game day as what something is done to: its labels, every host that it meets with its labels as they are known
-    /// now, and who asked for it.
+    /// A game day as what something is done to: its labels, every host that it meets with the labels that are bound to it,
+    /// and who asked for it.
     async fn object_of_game_day(&self, id: &str) -> Result<Object, ControllerError> {
         let (day, plans) = (self.store.game_day(id).await?, self.store.game_day_plans(id).await?);
         let known: BTreeMap<String, Labels> =
-            self.fleet_facts().await?.into_iter().map(|facts| (facts.name, facts.labels)).collect();
+            self.fleet_facts().await?.into_iter().map(|facts| (facts.name, facts.bound)).collect();
         let object = object_by_labels(&day).requested_by(day.requested_by);
         let hosts = plans.iter().flat_map(|plan| &plan.hosts);
         Ok(hosts.fold(object, |object, host| object.host(host, known.get(host).cloned())))
@@ -129,13 +138,14 @@ impl Controller {
     async fn tell_game_day(
         &self,
         id: &str,
+        with: With<'_>,
         say: impl Fn(&State) -> Result<Event, ControllerError> + Send + Sync,
     ) -> Result<(), ControllerError> {
         for attempt in 1.. {
             let read = self.read_game_day(id).await?;
             let entry = Entry { at: self.now().await?, event: say(&read.state)? };
             let (next, _) = step(Some(&read.state), entry.at, entry.event.clone())?;
-            match self.append(id, read.entries.len() as u64, &entry, &next, None).await {
+            match self.append(id, read.entries.len() as u64, &entry, &next, with).await {
                 Err(ControllerError::Store(error))
                     if attempt < ATTEMPTS && matches!(error.refusal(), Some(Refusal::Changed { .. })) => {}
                 done => return done,
@@ -150,11 +160,16 @@ impl Controller {
         number: u64,
         entry: &Entry,
         next: &State,
-        run: Option<&NewRun>,
+        with: With<'_>,
     ) -> Result<(), ControllerError> {
         let (text, stage, over) = (text(entry)?, next.stage().word(), next.is_over());
         let kept = GameDayEntry { game_day: id, number, entry: &text, stage, over };
-        self.store.append_to_game_day(&kept, run, self.now().await?).await?;
+        let now = self.now().await?;
+        match with {
+            With::Nothing => self.store.append_to_game_day(&kept, None, now).await?,
+            With::Run(run) => self.store.append_to_game_day(&kept, Some(run), now).await?,
+            With::Plans(plans) => self.store.replan_game_day(&kept, plans, now).await?,
+        };
         Ok(())
     }
 }

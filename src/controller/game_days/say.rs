@@ -1,7 +1,7 @@
 //! What people say to a game day. Who they are is what their token says; what they may say is in its document.
 
 use super::view::GameDayDetails;
-use super::{Controller, ControllerError};
+use super::{Controller, ControllerError, With};
 use crate::access::{Action, Principal};
 use crate::controller::command::Command;
 use crate::game_day::hash::PlanHash;
@@ -12,7 +12,7 @@ impl Controller {
     ///
     /// # Errors
     /// If `who` may not by his token or by the document, has asked for it himself or approved already, the plan has another
-    /// hash, or by the store.
+    /// hash or the fleet is not the one of it any more, or by the store.
     pub async fn approve_game_day(
         &self,
         who: &Principal,
@@ -21,7 +21,7 @@ impl Controller {
     ) -> Result<GameDayDetails, ControllerError> {
         let hash = PlanHash::given(plan_hash);
         let say = move |_: &State| Ok(Event::Approved { by: who.name.clone(), hash: hash.clone() });
-        self.say(who, id, Action::Approve, &[("planHash", plan_hash)], say).await
+        self.say_if(who, id, Action::Approve, &[("planHash", plan_hash)], self.game_day_holds(id, None), say).await
     }
 
     /// Takes an approval back.
@@ -36,7 +36,8 @@ impl Controller {
     /// Answers what is asked: a question of the checklist, a hold, or (with `go`) that alerts are waited for no longer.
     ///
     /// # Errors
-    /// If `who` may not by his token or by the document, something else is asked by now, or by the store.
+    /// If `who` may not by his token or by the document, something else is asked by now, it is a go to an experiment and the
+    /// fleet is not the one of its plan any more, or by the store.
     pub async fn answer_game_day(
         &self,
         who: &Principal,
@@ -63,7 +64,17 @@ impl Controller {
         };
         let details = [("to", to.to_string()), ("answer", word.to_owned())];
         let details: Vec<(&str, &str)> = details.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.say(who, id, Action::LeadGameDay, &details, say).await
+        let before = match (to, answer) {
+            (Asked::Before(experiment), Answer::Go) => Some(experiment),
+            _ => None,
+        };
+        let holds = async {
+            match before {
+                Some(experiment) => self.game_day_holds(id, Some(experiment)).await,
+                None => Ok(()),
+            }
+        };
+        self.say_if(who, id, Action::LeadGameDay, &details, holds, say).await
     }
 
     /// Notes what somebody sees.
@@ -119,10 +130,27 @@ impl Controller {
         details: &[(&str, &str)],
         say: impl Fn(&State) -> Result<Event, ControllerError> + Send + Sync,
     ) -> Result<GameDayDetails, ControllerError> {
+        self.say_if(who, id, action, details, async { Ok(()) }, say).await
+    }
+
+    /// The same, if something else is so.
+    async fn say_if(
+        &self,
+        who: &Principal,
+        id: &str,
+        action: Action,
+        details: &[(&str, &str)],
+        is_so: impl Future<Output = Result<(), ControllerError>> + Send,
+        say: impl Fn(&State) -> Result<Event, ControllerError> + Send + Sync,
+    ) -> Result<GameDayDetails, ControllerError> {
         let object = self.object_of_game_day(id).await?;
         let command = Command::new(action, object);
         let command = details.iter().fold(command, |command, (name, value)| command.with(name, value));
-        self.command(who, command, self.tell_game_day(id, say)).await?;
+        self.command(who, command, async {
+            is_so.await?;
+            self.tell_game_day(id, With::Nothing, say).await
+        })
+        .await?;
         self.game_day_details(id).await
     }
 }

@@ -16,7 +16,7 @@ use crate::game_day::hash::{PlanHash, of_game_day};
 use crate::game_day::machine::{Entry, Event, Identity, Opened, ResolvedExperiment, step};
 use crate::game_day::resolve;
 use crate::run::new_run_id;
-use crate::store::{GameDayPlan, NewGameDay};
+use crate::store::NewGameDay;
 
 /// So many hosts are named where the run sheet says where the game day was held.
 const NAMED: usize = 5;
@@ -47,20 +47,14 @@ impl Controller {
             // JSON is YAML: it is read like any other document.
             let document = serde_json::to_string_pretty(&experiment)
                 .map_err(|error| ControllerError::Broken(error.to_string()))?;
-            let plan = self.make_plan(&document, None).await?;
-            self.authorise(who, Action::Run, &plan.object(format!("game-day/{id}"))).await?;
-            self.none_refuses(&plan).await?;
+            let (plan, kept) = self.plan_for_game_day(who, &id, document, None).await?;
             for (host, labels) in plan.hosts() {
                 if hosts.insert(host.to_owned()) {
                     object = object.host(host, labels);
                 }
             }
             let hash = PlanHash::given(plan.plan.hash().to_string());
-            plans.push(GameDayPlan {
-                document,
-                plan: plan.json()?.to_string(),
-                hosts: plan.plan.hosts().into_iter().map(str::to_owned).collect(),
-            });
+            plans.push(kept);
             resolved.push(ResolvedExperiment {
                 name: planned.name().to_owned(),
                 experiment,

@@ -22,8 +22,8 @@ pub struct GameDayView {
     pub title: String,
     /// The document's labels.
     pub labels: BTreeMap<String, String>,
-    /// Where it stands: `awaiting-approvals`, `checklist`, `hold`, `awaiting-window`, `running`, `stopping`, `settling`
-    /// (waiting for alerts), `finished`, `aborted`.
+    /// Where it stands: `awaiting-approvals`, `checklist`, `hold`, `awaiting-plan`, `awaiting-window`, `running`,
+    /// `stopping`, `settling` (waiting for alerts), `finished`, `aborted`.
     pub stage: String,
     /// Who asked for it.
     pub requested_by: String,
@@ -128,7 +128,7 @@ pub struct GameDayDetails {
     /// What people are asked now: an answer names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asks: Option<Asked>,
-    /// Why it ended early.
+    /// Why it ended early, or waits for a new plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
     /// The exit code of such a game day, once it is over.
@@ -190,6 +190,7 @@ impl GameDayDetails {
         });
         let because = match state.stage() {
             Stage::Aborted(ending) | Stage::Stopping { because: ending, .. } => Some(ending.because.clone()),
+            Stage::AwaitingPlan { because, .. } => Some(because.clone()),
             _ => None,
         };
         Self {
@@ -229,7 +230,7 @@ fn one(state: &State, number: usize, plan: &GameDayPlan) -> GameDayStep {
     GameDayStep {
         name: resolved.name.clone(),
         hypothesis: resolved.experiment.spec.hypothesis.clone(),
-        plan_hash: resolved.hash.to_string(),
+        plan_hash: state.plan_of(number).to_string(),
         faults,
         run,
         verdict: course.ended.as_ref().map(|(_, verdict, _)| *verdict),

@@ -228,7 +228,7 @@ impl Drive<'_> {
 
     fn command(&mut self, command: &Command) -> Result<(), DriveError> {
         match command {
-            Command::AskApprovals { .. } | Command::Ask { .. } | Command::AskGo { .. } => {
+            Command::AskApprovals { .. } | Command::Ask { .. } | Command::AskGo { .. } | Command::AskPlan { .. } => {
                 self.company.asked(&self.state, command);
             }
             Command::WatchAlerts { .. } => {

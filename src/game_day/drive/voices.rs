@@ -38,7 +38,12 @@ impl Voices {
                 match said.front() {
                     None if awaits_people(state) => nobody("the file of answers is over, and somebody must answer"),
                     None => pending().await,
-                    Some(Spoken::Answer { .. }) if !matches!(state.stage(), Stage::Checklist | Stage::Hold { .. }) => {
+                    Some(Spoken::Answer { .. })
+                        if !matches!(
+                            state.stage(),
+                            Stage::Checklist | Stage::Hold { .. } | Stage::AwaitingPlan { .. }
+                        ) =>
+                    {
                         pending().await
                     }
                     Some(Spoken::Approve(_)) if *state.stage() != Stage::AwaitingApprovals => pending().await,

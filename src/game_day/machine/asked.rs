@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{Answer, Event, HoldPoint};
 use super::state::{Stage, State};
 
-/// What people are asked: `approvals`, `question-2`, `before-1`, `after-1`, `alerts-1`. Numbers count from 1.
+/// What people are asked: `approvals`, `question-2`, `before-1`, `after-1`, `plan-1`, `alerts-1`. Numbers count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(rename = "GameDayAsked", with = "String")]
@@ -23,17 +23,18 @@ pub enum Asked {
     Before(usize),
     /// To say go after it.
     After(usize),
+    /// To have a new plan made, to say go if the old one can be carried out again, or to leave the experiment out.
+    Plan(usize),
     /// To wait no longer for its alerts, which nobody has to.
     Alerts(usize),
 }
 
 impl Asked {
-    /// What is decided at a hold, or where none is: that alerts are waited for no longer.
-    pub fn at(experiment: usize, hold: Option<HoldPoint>) -> Self {
-        match hold {
-            Some(HoldPoint::Before) => Self::Before(experiment),
-            Some(HoldPoint::After) => Self::After(experiment),
-            None => Self::Alerts(experiment),
+    /// To say go at a hold.
+    pub fn hold(experiment: usize, when: HoldPoint) -> Self {
+        match when {
+            HoldPoint::Before => Self::Before(experiment),
+            HoldPoint::After => Self::After(experiment),
         }
     }
 
@@ -42,7 +43,9 @@ impl Asked {
         match self {
             Self::Approvals => None,
             Self::Question(item) => Some(Event::Answered { item, by, answer, remark }),
-            Self::Before(_) | Self::After(_) | Self::Alerts(_) => Some(Event::Decided { by, answer, remark }),
+            Self::Before(_) | Self::After(_) | Self::Plan(_) | Self::Alerts(_) => {
+                Some(Event::Decided { by, answer, remark })
+            }
         }
     }
 
@@ -58,8 +61,8 @@ impl State {
         match self.stage() {
             Stage::AwaitingApprovals => Some(Asked::Approvals),
             Stage::Checklist => self.next_question().map(Asked::Question),
-            Stage::Hold { experiment, when: HoldPoint::Before } => Some(Asked::Before(*experiment)),
-            Stage::Hold { experiment, when: HoldPoint::After } => Some(Asked::After(*experiment)),
+            Stage::Hold { experiment, when } => Some(Asked::hold(*experiment, *when)),
+            Stage::AwaitingPlan { experiment, .. } => Some(Asked::Plan(*experiment)),
             Stage::Settling { experiment } => Some(Asked::Alerts(*experiment)),
             Stage::Drafted
             | Stage::AwaitingWindow
@@ -78,6 +81,7 @@ impl fmt::Display for Asked {
             Self::Question(item) => write!(formatter, "question-{}", item + 1),
             Self::Before(experiment) => write!(formatter, "before-{}", experiment + 1),
             Self::After(experiment) => write!(formatter, "after-{}", experiment + 1),
+            Self::Plan(experiment) => write!(formatter, "plan-{}", experiment + 1),
             Self::Alerts(experiment) => write!(formatter, "alerts-{}", experiment + 1),
         }
     }
@@ -96,11 +100,14 @@ impl FromStr for Asked {
                 "question" => Some(Self::Question(number)),
                 "before" => Some(Self::Before(number)),
                 "after" => Some(Self::After(number)),
+                "plan" => Some(Self::Plan(number)),
                 "alerts" => Some(Self::Alerts(number)),
                 _ => None,
             }
         });
-        known.ok_or_else(|| format!("`{text}` is nothing that is asked: question-1, before-1, after-1, alerts-1"))
+        known.ok_or_else(|| {
+            format!("`{text}` is nothing that is asked: question-1, before-1, after-1, plan-1, alerts-1")
+        })
     }
 }
 
@@ -124,8 +131,10 @@ mod tests {
 
     #[test]
     fn what_is_asked_has_a_word_that_reads_back() {
-        let all = [Asked::Approvals, Asked::Question(0), Asked::Before(1), Asked::After(2), Asked::Alerts(9)];
-        assert_eq!(all.map(|asked| asked.to_string()), ["approvals", "question-1", "before-2", "after-3", "alerts-10"]);
+        let (before, after) = (Asked::hold(1, HoldPoint::Before), Asked::hold(2, HoldPoint::After));
+        let all = [Asked::Approvals, Asked::Question(0), before, after, Asked::Plan(0), Asked::Alerts(9)];
+        let words = ["approvals", "question-1", "before-2", "after-3", "plan-1", "alerts-10"];
+        assert_eq!(all.map(|asked| asked.to_string()), words);
         for asked in all {
             assert_eq!(asked.to_string().parse(), Ok(asked));
         }

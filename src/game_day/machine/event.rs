@@ -21,10 +21,25 @@ pub enum Event {
         /// Who.
         by: String,
     },
-    /// The plan was made anew. If its hash is another one, every approval is void.
+    /// The plan was made anew. If its hash is another one, every approval is void, and so is every go at a hold.
     Planned {
         /// The game day's hash.
         hash: PlanHash,
+        /// The hash of each experiment's plan, in their order; each as it was if there are none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        experiments: Vec<PlanHash>,
+        /// Who had it made.
+        by: String,
+        /// What is different, a sentence each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        differences: Vec<String>,
+    },
+    /// An experiment is due, and the fleet is not the one of its plan any more; only of a fleet. Nothing was asked for.
+    Drifted {
+        /// Its number, counted from 0.
+        experiment: usize,
+        /// What is different.
+        because: String,
     },
     /// Somebody approves.
     Approved {
@@ -280,13 +295,18 @@ pub enum Command {
         /// Whether before it or after it.
         when: HoldPoint,
     },
+    /// Ask for a new plan, or what else is to become of an experiment that cannot be carried out as it was planned.
+    AskPlan {
+        /// The experiment, counted from 0.
+        experiment: usize,
+    },
     /// Watch alerts anew, from now on; they are watched while [`super::State::watches`] says so.
     WatchAlerts {
         /// The experiment, counted from 0.
         experiment: usize,
     },
-    /// Start an experiment's run, if its plan is still that of the hash; else answer with [`Event::Planned`] and
-    /// [`Event::Ended`].
+    /// Start an experiment's run, if its plan is still that of the hash; else answer with [`Event::Ended`], or of a fleet
+    /// that has changed with [`Event::Drifted`].
     StartExperiment {
         /// Its number, counted from 0.
         experiment: usize,

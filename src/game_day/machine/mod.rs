@@ -11,12 +11,14 @@
 //! - a no to a required question, or at a hold, ends it, and nothing is started afterwards;
 //! - nothing is started outside the window, and what runs at its end is asked to stop;
 //! - it is over only when every experiment that was started has ended;
+//! - a plan that was made anew voids every approval and every go at a hold; the plan of what has begun stays as it is;
 //! - an event that makes no sense in a state is an error, never ignored.
 
 mod asked;
 mod event;
 mod illegal;
 mod people;
+mod planning;
 mod state;
 mod transitions;
 
@@ -27,7 +29,7 @@ pub use event::{
     ResolvedExperiment,
 };
 pub use illegal::Illegal;
-pub use state::{Approval, Course, Decision, Ending, EndingKind, Given, Stage, State};
+pub use state::{Approval, Course, Decision, Ending, EndingKind, Given, Replan, Stage, State};
 pub use transitions::{replay, step};
 
 #[cfg(test)]

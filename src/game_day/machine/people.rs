@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::event::{Answer, Command, HoldPoint};
+use super::asked::Asked;
+use super::event::{Answer, Command};
 use super::illegal::Illegal;
 use super::state::{Approval, Decision, EndingKind, Given, Stage, State};
 use super::transitions::{abort, advance, not_now};
@@ -26,6 +27,9 @@ impl State {
         }
         if self.requested.as_ref().is_some_and(|(requester, _)| *requester == by) {
             return refuse("approve what they asked for themselves");
+        }
+        if self.replans.last().is_some_and(|replan| replan.by.eq_ignore_ascii_case(&by)) {
+            return refuse("approve a plan that they had made themselves");
         }
         if hash != self.hash {
             return Err(Illegal::OtherPlan { given: hash, current: self.hash.clone() });
@@ -55,29 +59,6 @@ impl State {
         };
         approval.void = Some("taken back".into());
         Ok(self.approvals_changed(at))
-    }
-
-    pub(super) fn plan_anew(&mut self, at: Timestamp, hash: PlanHash) -> Vec<Command> {
-        if hash == self.hash {
-            return Vec::new();
-        }
-        for approval in self.approvals.iter_mut().filter(|approval| approval.void.is_none()) {
-            approval.void = Some("the plan was changed".into());
-        }
-        self.hash = hash;
-        self.approvals_changed(at)
-    }
-
-    /// Approvals are looked at again before each start; where people are asked something meanwhile, approvals come first.
-    fn approvals_changed(&mut self, at: Timestamp) -> Vec<Command> {
-        let missing = self.missing_approvals(at);
-        let waits = matches!(self.stage, Stage::AwaitingApprovals | Stage::Checklist | Stage::AwaitingWindow)
-            || matches!(self.stage, Stage::Hold { when: HoldPoint::Before, .. });
-        if missing == 0 || !waits {
-            return Vec::new();
-        }
-        self.stage = Stage::AwaitingApprovals;
-        vec![Command::AskApprovals { missing }]
     }
 
     pub(super) fn answered(&mut self, given: Given) -> Result<Vec<Command>, Illegal> {
@@ -121,9 +102,10 @@ impl State {
         answer: Answer,
         remark: Option<String>,
     ) -> Result<Vec<Command>, Illegal> {
-        let (experiment, hold) = match self.stage {
-            Stage::Hold { experiment, when } => (experiment, Some(when)),
-            Stage::Settling { experiment } if answer == Answer::Go => (experiment, None),
+        let (experiment, asked) = match self.stage {
+            Stage::Hold { experiment, when } => (experiment, Asked::hold(experiment, when)),
+            Stage::AwaitingPlan { experiment, .. } => (experiment, Asked::Plan(experiment)),
+            Stage::Settling { experiment } if answer == Answer::Go => (experiment, Asked::Alerts(experiment)),
             _ => return Err(not_now(self, "a decision")),
         };
         if !self.spec().takes_part(&by) {
@@ -133,19 +115,20 @@ impl State {
                 hint: "those who have a role may".into(),
             });
         }
-        if answer == Answer::Skip && hold != Some(HoldPoint::Before) {
+        if answer == Answer::Skip && !matches!(asked, Asked::Before(_) | Asked::Plan(_)) {
             return Err(not_now(self, "leaving out an experiment"));
         }
         let said = remark.as_deref().map(|remark| format!(" ({remark})")).unwrap_or_default();
         let because = format!("no-go by {by} at the hold{said}");
-        self.decisions.push(Decision { experiment, hold, by, at, since: self.since, answer, remark });
+        self.decisions.push(Decision { experiment, asked, by, at, since: self.since, answer, remark });
         let course = &mut self.experiments[experiment];
-        match (answer, hold) {
+        match (answer, asked) {
             (Answer::NoGo, _) => return Ok(abort(self, at, EndingKind::NoGo, because)),
             (Answer::Skip, _) => course.skipped = true,
-            (Answer::Go, Some(HoldPoint::Before)) => course.may_start = true,
-            (Answer::Go, Some(HoldPoint::After)) => {}
-            (Answer::Go, None) => return Ok(self.settled(at, experiment)),
+            (Answer::Go, Asked::Before(_)) => course.may_start = true,
+            (Answer::Go, Asked::Alerts(_)) => return Ok(self.settled(at, experiment)),
+            // With a go where a plan is awaited, it is looked again whether the old one can be carried out.
+            (Answer::Go, _) => {}
         }
         Ok(advance(self, at))
     }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::event::{Answer, Event, Finding, HoldPoint, Milestone, Note, Opened};
-use super::patience;
+use super::{Asked, patience};
 use crate::game_day::alerts::{self, AlertVerdict, Life, Watch};
 use crate::game_day::document::{GameDaySpec, Hold};
 use crate::game_day::hash::PlanHash;
@@ -25,6 +25,13 @@ pub enum Stage {
         experiment: usize,
         /// Before or after it.
         when: HoldPoint,
+    },
+    /// An experiment was due, and the fleet is not the one of its plan any more.
+    AwaitingPlan {
+        /// Its number, counted from 0.
+        experiment: usize,
+        /// What is different.
+        because: String,
     },
     /// The window has not begun.
     AwaitingWindow,
@@ -59,6 +66,7 @@ impl Stage {
             Self::AwaitingApprovals => "awaiting-approvals",
             Self::Checklist => "checklist",
             Self::Hold { .. } => "hold",
+            Self::AwaitingPlan { .. } => "awaiting-plan",
             Self::AwaitingWindow => "awaiting-window",
             Self::Running { .. } => "running",
             Self::Stopping { .. } => "stopping",
@@ -110,6 +118,9 @@ pub struct State {
     pub(super) ended: Option<Timestamp>,
     pub(super) requested: Option<(String, Timestamp)>,
     pub(super) hash: PlanHash,
+    /// The hash of each experiment's plan.
+    pub(super) plans: Vec<PlanHash>,
+    pub(super) replans: Vec<Replan>,
     pub(super) approvals: Vec<Approval>,
     pub(super) answers: Vec<Given>,
     pub(super) decisions: Vec<Decision>,
@@ -134,6 +145,19 @@ pub struct Approval {
     pub void: Option<String>,
 }
 
+/// A plan that was made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replan {
+    /// Who had it made.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Its hash.
+    pub hash: PlanHash,
+    /// What is different, a sentence each.
+    pub differences: Vec<String>,
+}
+
 /// An answer to a question of the checklist; the last one to each counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
@@ -154,8 +178,8 @@ pub struct Given {
 pub struct Decision {
     /// The experiment, counted from 0.
     pub experiment: usize,
-    /// At which hold; none if it was decided that alerts are waited for no longer.
-    pub hold: Option<HoldPoint>,
+    /// What was asked.
+    pub asked: Asked,
     /// Who.
     pub by: String,
     /// When.
@@ -192,6 +216,11 @@ pub struct Course {
 }
 
 impl Course {
+    /// Whether it was asked for or left out: its plan stays as it is.
+    pub(super) fn has_begun(&self) -> bool {
+        self.asked.is_some() || self.skipped
+    }
+
     /// When things happened to it.
     pub fn life(&self) -> Life {
         let incited = |(at, what): &(Timestamp, Milestone)| matches!(what, Milestone::Incited { .. }).then_some(*at);
@@ -218,6 +247,8 @@ impl State {
             ended: None,
             requested: None,
             hash: opened.hash.clone(),
+            plans: opened.experiments.iter().map(|one| one.hash.clone()).collect(),
+            replans: Vec::new(),
             approvals: Vec::new(),
             answers: Vec::new(),
             decisions: Vec::new(),
@@ -246,6 +277,21 @@ impl State {
     /// The hash that approvals are bound to now.
     pub fn hash(&self) -> &PlanHash {
         &self.hash
+    }
+
+    /// The hash of an experiment's plan, as it is now.
+    pub fn plan_of(&self, experiment: usize) -> &PlanHash {
+        &self.plans[experiment]
+    }
+
+    /// The plans that were made anew, in order.
+    pub fn replans(&self) -> &[Replan] {
+        &self.replans
+    }
+
+    /// The experiments that may still be planned anew: those that were neither asked for nor left out.
+    pub fn open_experiments(&self) -> impl Iterator<Item = usize> {
+        self.experiments.iter().enumerate().filter(|(_, course)| !course.has_begun()).map(|(number, _)| number)
     }
 
     /// When it was drafted, the last event, and when it was over.

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 
 use super::event::{Answer, Command, Entry, Event, HoldPoint, Milestone, Opened};
 use super::illegal::Illegal;
-use super::state::{Ending, EndingKind, Given, Stage, State};
+use super::state::{Ending, EndingKind, Given, Replan, Stage, State};
 use crate::game_day::alerts::Reading;
 use crate::hypothesis::verdict::RunVerdict;
 
@@ -62,6 +62,7 @@ pub(super) fn not_now(state: &State, what: &'static str) -> Illegal {
         Stage::Checklist => "is at its checklist".into(),
         Stage::Hold { experiment, when: HoldPoint::Before } => format!("holds before experiment {}", experiment + 1),
         Stage::Hold { experiment, when: HoldPoint::After } => format!("holds after experiment {}", experiment + 1),
+        Stage::AwaitingPlan { experiment, .. } => format!("awaits a new plan of experiment {}", experiment + 1),
         Stage::AwaitingWindow => "awaits its window".into(),
         Stage::Running { experiment } => format!("runs experiment {}", experiment + 1),
         Stage::Stopping { experiment, .. } => format!("ends experiment {} early", experiment + 1),
@@ -92,7 +93,10 @@ impl State {
                 self.requested = Some((by, at));
                 Ok(advance(self, at))
             }
-            Event::Planned { hash } => Ok(self.plan_anew(at, hash)),
+            Event::Planned { hash, experiments, by, differences } => {
+                self.plan_anew(Replan { by, at, hash, differences }, experiments)
+            }
+            Event::Drifted { experiment, because } => self.drifted(experiment, because),
             Event::Approved { by, hash } => self.approve(at, by, hash),
             Event::Withdrawn { by } => self.withdraw(at, &by),
             Event::Answered { item, by, answer, remark } => self.answered(Given { item, by, at, answer, remark }),
@@ -277,7 +281,7 @@ pub(super) fn advance(state: &mut State, at: Timestamp) -> Vec<Command> {
     }
     state.stage = Stage::Running { experiment };
     let watch = state.new_watch(at);
-    let hash = state.opened.experiments[experiment].hash.clone();
+    let hash = state.plan_of(experiment).clone();
     let course = &mut state.experiments[experiment];
     course.asked = Some(at);
     course.watch = watch;

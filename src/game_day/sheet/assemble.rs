@@ -3,7 +3,7 @@ use jiff::Timestamp;
 use super::{ChecklistRow, ExperimentRow, Mark, NoteRow, Outcome, Sheet, SheetKind, exit, timeline};
 use crate::document::ApiVersion;
 use crate::game_day::alerts::{self, Fired};
-use crate::game_day::machine::{Answer, Course, Entry, HoldPoint, Milestone, Stage, State};
+use crate::game_day::machine::{Answer, Asked, Course, Entry, Milestone, Stage, State};
 
 pub(super) fn assemble<'a>(state: &State, entries: impl Iterator<Item = &'a Entry>) -> Sheet {
     let opening = state.opening();
@@ -125,7 +125,7 @@ fn experiment(state: &State, number: usize) -> ExperimentRow {
     ExperimentRow {
         name: resolved.name.clone(),
         hypothesis: resolved.experiment.spec.hypothesis.clone(),
-        hash: resolved.hash.clone(),
+        hash: state.plan_of(number).clone(),
         seed: resolved.seed,
         run: course.started.as_ref().map(|(_, run)| run.clone()),
         started: course.started.as_ref().map(|(at, _)| *at),
@@ -168,6 +168,10 @@ fn deviations(state: &State, outcome: &Outcome, experiments: &[ExperimentRow]) -
             found.push(format!("The approval by {} did not count any more: {why}.", approval.by));
         }
     }
+    for replan in state.replans() {
+        let differences: String = replan.differences.iter().map(|difference| format!("; {difference}")).collect();
+        found.push(format!("{} had it planned anew, as {}{differences}.", replan.by, replan.hash.short()));
+    }
     for (number, item) in state.spec().checklist.iter().enumerate() {
         match state.answer(number).map(|given| given.answer) {
             Some(Answer::NoGo) => found.push(format!("No-go: {}", item.ask)),
@@ -193,11 +197,11 @@ fn deviations(state: &State, outcome: &Outcome, experiments: &[ExperimentRow]) -
     }
     for decision in state.decisions() {
         let name = &experiments[decision.experiment].name;
-        match (decision.hold, decision.answer) {
-            (None, _) => {
+        match (decision.asked, decision.answer) {
+            (Asked::Alerts(_), _) => {
                 found.push(format!("{} decided not to wait for the alerts of {name} any longer.", decision.by));
             }
-            (Some(HoldPoint::Before), Answer::Skip) => found.push(format!("{} left out {name}.", decision.by)),
+            (_, Answer::Skip) => found.push(format!("{} left out {name}.", decision.by)),
             _ => {}
         }
     }

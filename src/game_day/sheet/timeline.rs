@@ -55,7 +55,13 @@ fn words(event: &Event, state: &State) -> Option<(MomentKind, String)> {
     let told = match event {
         Event::Opened(opened) => (MomentKind::Run, format!("drafted, plan {}", opened.hash.short())),
         Event::Requested { by } => (MomentKind::Run, format!("{by} begins the game day")),
-        Event::Planned { hash } => (MomentKind::Run, format!("planned anew: {}", hash.short())),
+        Event::Planned { hash, by, differences, .. } => {
+            let differences: String = differences.iter().map(|difference| format!("; {difference}")).collect();
+            (MomentKind::Run, format!("{by} has it planned anew: plan {}{differences}", hash.short()))
+        }
+        Event::Drifted { experiment, because } => {
+            (MomentKind::Alarm, format!("{} does not begin: {because}", name(experiment)))
+        }
         Event::Approved { by, hash } => (MomentKind::Run, format!("{by} approves plan {}", hash.short())),
         Event::Withdrawn { by } => (MomentKind::Run, format!("{by} takes the approval back")),
         Event::Answered { item, by, answer, remark } => {

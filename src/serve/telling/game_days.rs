@@ -44,11 +44,11 @@ fn meant(entry: &Entry, day: &State, commands: &[Command]) -> Vec<What> {
             if let Some(decision) = day.decisions().last() {
                 told.push(What::GameDayDecided {
                     game_day: game_day.clone(),
-                    asked: Asked::at(decision.experiment, decision.hold).to_string(),
+                    asked: decision.asked.to_string(),
                     by: by.clone(),
                     answer: *answer,
                     remark: remark.clone(),
-                    since: decision.hold.map(|_| decision.since),
+                    since: decision.asked.is_needed().then_some(decision.since),
                 });
                 if day.experiments()[decision.experiment].skipped {
                     told.push(step(decision.experiment, StepState::Skipped, None));
@@ -80,12 +80,24 @@ fn meant(entry: &Entry, day: &State, commands: &[Command]) -> Vec<What> {
                 });
             }
             Command::AskGo { experiment, when } => {
-                let asks = Asked::at(*experiment, Some(*when));
+                let asks = Asked::hold(*experiment, *when);
                 let side = if matches!(asks, Asked::Before(_)) { "Before" } else { "After" };
                 told.push(What::GameDayHold {
                     game_day: game_day.clone(),
                     asks: asks.to_string(),
                     ask: format!("{side} {}", name(*experiment)),
+                    of: roles(day),
+                });
+            }
+            Command::AskPlan { experiment } => {
+                let because = match day.stage() {
+                    Stage::AwaitingPlan { because, .. } => because.as_str(),
+                    _ => "the fleet is not the one of its plan",
+                };
+                told.push(What::GameDayHold {
+                    game_day: game_day.clone(),
+                    asks: Asked::Plan(*experiment).to_string(),
+                    ask: format!("Plan {} anew, try it again, or leave it out: {because}", name(*experiment)),
                     of: roles(day),
                 });
             }

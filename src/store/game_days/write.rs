@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{GameDay, GameDayEntry, KIND, NewGameDay, required};
+use super::{GameDay, GameDayEntry, GameDayPlan, KIND, NewGameDay, required};
 use crate::store::columns::{after, json, micros};
 use crate::store::error::{Fault, Nature, Refusal, nature};
 use crate::store::runs::{NewRun, insert, not_halted};
@@ -44,18 +44,7 @@ impl Store {
             for (number, entry) in (0_u64..).zip(&day.entries) {
                 keep(&mut work, &day.id, number, entry).await?;
             }
-            for (number, plan) in (0_i64..).zip(&day.plans) {
-                sqlx::query(
-                    "INSERT INTO game_day_plans (game_day, number, document, plan, hosts) VALUES ($1, $2, $3, $4, $5)",
-                )
-                .bind(day.id.as_str())
-                .bind(number)
-                .bind(plan.document.as_str())
-                .bind(plan.plan.as_str())
-                .bind(json(&plan.hosts)?)
-                .execute(work.on())
-                .await?;
-            }
+            keep_plans(&mut work, &day.id, &day.plans).await?;
             work.commit().await?;
             Ok(made)
         })
@@ -79,28 +68,32 @@ impl Store {
             if run.is_some() {
                 not_halted(&mut work).await?;
             }
-            let row = sqlx::query(
-                "UPDATE game_days SET entries = entries + 1, stage = $3,
-                    ended_at = CASE WHEN $4 = 1 THEN COALESCE(ended_at, $5) ELSE ended_at END
-                 WHERE id = $1 AND entries = $2 RETURNING *",
-            )
-            .bind(entry.game_day)
-            .bind(entry.number.cast_signed())
-            .bind(entry.stage)
-            .bind(i64::from(entry.over))
-            .bind(micros(now))
-            .fetch_optional(work.on())
-            .await?;
-            let Some(row) = row else {
-                let found = required(work.on(), entry.game_day).await?;
-                let (given, current) = (entry.number.cast_signed(), found.entries.cast_signed());
-                return Err(Refusal::Changed { kind: KIND, name: found.id, given, current }.into());
-            };
-            keep(&mut work, entry.game_day, entry.number, entry.entry).await?;
+            let changed = advance(&mut work, entry, now).await?;
             if let Some(run) = run {
                 insert(&mut work, run, now).await?;
             }
-            let changed = GameDay::read(&row)?;
+            work.commit().await?;
+            Ok(changed)
+        })
+        .await
+    }
+
+    /// Appends the next entry of a game day's journal, with which its experiments get these plans: both or neither.
+    ///
+    /// # Errors
+    /// [`Refusal::Changed`] if the journal has other entries by now, [`Refusal::Unknown`], or the store's own.
+    pub async fn replan_game_day(
+        &self,
+        entry: &GameDayEntry<'_>,
+        plans: &[GameDayPlan],
+        now: Timestamp,
+    ) -> Result<GameDay, StoreError> {
+        self.done("keep new plans of a game day", || async {
+            let mut work = self.begin(Under::Rows).await?;
+            let changed = advance(&mut work, entry, now).await?;
+            let old = sqlx::query("DELETE FROM game_day_plans WHERE game_day = $1").bind(entry.game_day);
+            old.execute(work.on()).await?;
+            keep_plans(&mut work, entry.game_day, plans).await?;
             work.commit().await?;
             Ok(changed)
         })
@@ -147,4 +140,41 @@ async fn keep(work: &mut Work, game_day: &str, number: u64, entry: &str) -> Resu
         .execute(work.on())
         .await?;
     Ok(())
+}
+
+async fn keep_plans(work: &mut Work, game_day: &str, plans: &[GameDayPlan]) -> Result<(), Fault> {
+    for (number, plan) in (0_i64..).zip(plans) {
+        sqlx::query("INSERT INTO game_day_plans (game_day, number, document, plan, hosts) VALUES ($1, $2, $3, $4, $5)")
+            .bind(game_day)
+            .bind(number)
+            .bind(plan.document.as_str())
+            .bind(plan.plan.as_str())
+            .bind(json(&plan.hosts)?)
+            .execute(work.on())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Keeps the next entry, if it is the next one still.
+async fn advance(work: &mut Work, entry: &GameDayEntry<'_>, now: Timestamp) -> Result<GameDay, Fault> {
+    let row = sqlx::query(
+        "UPDATE game_days SET entries = entries + 1, stage = $3,
+            ended_at = CASE WHEN $4 = 1 THEN COALESCE(ended_at, $5) ELSE ended_at END
+         WHERE id = $1 AND entries = $2 RETURNING *",
+    )
+    .bind(entry.game_day)
+    .bind(entry.number.cast_signed())
+    .bind(entry.stage)
+    .bind(i64::from(entry.over))
+    .bind(micros(now))
+    .fetch_optional(work.on())
+    .await?;
+    let Some(row) = row else {
+        let found = required(work.on(), entry.game_day).await?;
+        let (given, current) = (entry.number.cast_signed(), found.entries.cast_signed());
+        return Err(Refusal::Changed { kind: KIND, name: found.id, given, current }.into());
+    };
+    keep(work, entry.game_day, entry.number, entry.entry).await?;
+    GameDay::read(&row)
 }

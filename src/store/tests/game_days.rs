@@ -198,3 +198,31 @@ fn old_game_days_are_forgotten_with_all_that_belongs_to_them_and_open_ones_never
         assert_eq!(store.game_day_entries("b", 0, 9).await.unwrap().len(), 2);
     });
 }
+
+#[test]
+fn a_new_plan_comes_with_its_entry_or_not_at_all() {
+    both(|place| async move {
+        let store = Arc::new(place.open().await);
+        store.create_game_day(&day("one"), at(0)).await.unwrap();
+        let plan =
+            |text: &str| GameDayPlan { plan: text.into(), hosts: vec!["d".into()], ..day("one").plans[0].clone() };
+        let late = store.replan_game_day(&entry(1, "\"late\""), &[plan("late")], at(1)).await.unwrap_err();
+        assert!(matches!(late.refusal(), Some(Refusal::Changed { given: 1, current: 2, .. })), "{late}");
+        assert_eq!(store.game_day_plans("one").await.unwrap(), day("one").plans);
+        // Of many at once, one; its plans are all there are.
+        let mut many = tokio::task::JoinSet::new();
+        for number in 0..6 {
+            let (store, plans) = (Arc::clone(&store), [plan(&format!("{number} a")), plan(&format!("{number} b"))]);
+            many.spawn(
+                async move { store.replan_game_day(&entry(2, "\"planned\""), &plans, at(2)).await.map(|_| plans) },
+            );
+        }
+        let kept: Vec<_> = many.join_all().await.into_iter().filter_map(Result::ok).collect();
+        assert_eq!(kept.len(), 1);
+        assert_eq!(store.game_day_plans("one").await.unwrap(), kept[0]);
+        assert_eq!(store.game_day_entries("one", 2, 9).await.unwrap(), ["\"planned\""]);
+        let unknown = GameDayEntry { game_day: "two", ..entry(0, "1") };
+        let unknown = store.replan_game_day(&unknown, &[], at(2)).await.unwrap_err();
+        assert!(matches!(unknown.refusal(), Some(Refusal::Unknown { .. })), "{unknown}");
+    });
+}

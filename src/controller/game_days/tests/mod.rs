@@ -3,6 +3,7 @@ mod carrying;
 mod ends;
 mod kept;
 mod people;
+mod planned_anew;
 mod refused;
 
 use std::sync::{Arc, Mutex};
