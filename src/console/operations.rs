@@ -31,7 +31,6 @@ use crate::controller::runs::{RunDetails, RunView, RunsPage, RunsWanted};
 use crate::controller::schedules::{FiresList, ScheduleDetails, ScheduleView, SchedulesList};
 use crate::controller::submit::Submission;
 use crate::controller::unclean::Acknowledged;
-use crate::game_day::machine::Finding;
 use crate::game_day::sheet;
 use crate::report::Format;
 use crate::store::AuditFilter;
@@ -315,9 +314,9 @@ pub(super) async fn note_game_day(call: Call<Nothing, Json<NoteRequest>>) -> Ans
 }
 
 pub(super) async fn find_in_game_day(call: Call<Nothing, Json<FindingRequest>>) -> Answered<Json<GameDayDetails>> {
-    let Json(FindingRequest { text, severity, owner, due }) = call.body.clone();
-    let (author, text) = (call.principal.name.clone(), told(&text)?.to_owned());
-    let finding = Finding { author, text, severity, owner, due };
+    let Json(request) = call.body.clone();
+    let text = told(&request.text)?.to_owned();
+    let finding = FindingRequest { text, ..request }.by(call.principal.name.clone());
     Ok(Json(call.controller.find_in_game_day(&call.principal, call.part("gameDay"), finding).await?))
 }
 

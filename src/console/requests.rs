@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::game_day::machine::{Answer, Asked, FindingSeverity};
+use crate::game_day::machine::{Answer, Asked, Finding, FindingSeverity};
 
 /// An experiment that is to be planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -287,6 +287,21 @@ pub struct FindingRequest {
     /// Until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<jiff::civil::Date>,
+}
+
+impl FindingRequest {
+    /// The finding, of whoever says it.
+    pub fn by(self, author: String) -> Finding {
+        let Self { text, severity, owner, due } = self;
+        Finding { author, text, severity, owner, due }
+    }
+}
+
+impl From<Finding> for FindingRequest {
+    fn from(finding: Finding) -> Self {
+        let Finding { author: _, text, severity, owner, due } = finding;
+        Self { text, severity, owner, due }
+    }
 }
 
 /// Which records of the audit log are listed.

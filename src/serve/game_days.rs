@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::telling::Telling;
-use crate::controller::game_days::carry::{Carrying, Heard};
+use crate::controller::game_days::carry::Carrying;
 use crate::controller::{Controller, ControllerError};
 use crate::game_day::machine::{Command, Entry, Event, State};
 
@@ -34,8 +34,9 @@ pub(super) async fn carry(controller: Arc<Controller>, telling: Telling, stop: C
             Ok(days) => {
                 for day in days.into_iter().filter(|day| !carried.contains_key(&day.id)).collect::<Vec<_>>() {
                     if matches!(take(&controller, &day.id).await, Ok(true)) {
-                        let one = one(Arc::clone(&controller), telling.clone(), day.id.clone(), stop.clone());
-                        carried.insert(day.id, tokio::spawn(one));
+                        let (controller, telling) = (Arc::clone(&controller), telling.clone());
+                        let one = Day { controller, telling, id: day.id.clone() };
+                        carried.insert(day.id, tokio::spawn(one.carry(stop.clone())));
                     }
                 }
             }
@@ -55,55 +56,68 @@ async fn take(controller: &Controller, id: &str) -> Result<bool, ControllerError
     Ok(controller.store().carry_game_day(id, controller.id(), LEASE, controller.now().await?).await?)
 }
 
-/// One game day, until it is over, another controller has it, or the stop.
-async fn one(controller: Arc<Controller>, telling: Telling, id: String, stop: CancellationToken) {
-    // The outbox knows each of these by its id and time, so that after a restart they are told once.
-    let tell = |entry: &Entry, state: &State, commands: &[Command]| telling.game_day(entry, state, commands);
-    let hear = |entry: &Entry, state: &State, commands: &[Command]| {
-        tell(entry, state, commands);
-        log(entry, state, commands);
-    };
-    let mut carrying: Option<Carrying> = None;
-    let mut renewed = Instant::now();
-    while !stop.is_cancelled() {
-        if renewed.elapsed() > RENEW {
-            match take(&controller, &id).await {
-                Ok(true) => renewed = Instant::now(),
-                Ok(false) => return,
-                Err(error) => tracing::warn!(game_day = id, %error, "the lease of a game day could not be renewed"),
-            }
-        }
-        // Nobody else is asked for what another controller may be doing by now.
-        if renewed.elapsed() < LEASE {
-            match round(&controller, &mut carrying, &id, &tell, &hear).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    tracing::warn!(game_day = id, %error, "a game day could not go on; it is read again");
-                    carrying = None;
-                    tokio::time::sleep(SEEK).await;
-                }
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(LOOK) => {}
-        }
-    }
+/// One game day.
+struct Day {
+    controller: Arc<Controller>,
+    telling: Telling,
+    id: String,
 }
 
-async fn round(
-    controller: &Arc<Controller>,
-    carrying: &mut Option<Carrying>,
-    id: &str,
-    again: Heard<'_>,
-    hear: Heard<'_>,
-) -> Result<bool, ControllerError> {
-    let carried = match carrying.take() {
-        Some(carried) => carried,
-        None => Carrying::begin(Arc::clone(controller), id, again).await?,
-    };
-    carrying.insert(carried).round(hear).await
+impl Day {
+    /// Carries it out until it is over, another controller has it, or the stop.
+    async fn carry(self, stop: CancellationToken) {
+        let mut carrying: Option<Carrying> = None;
+        let mut renewed = Instant::now();
+        while !stop.is_cancelled() {
+            if renewed.elapsed() > RENEW {
+                match take(&self.controller, &self.id).await {
+                    Ok(true) => renewed = Instant::now(),
+                    Ok(false) => return,
+                    Err(error) => {
+                        tracing::warn!(game_day = self.id, %error, "the lease of a game day could not be renewed");
+                    }
+                }
+            }
+            // Nobody else is asked for what another controller may be doing by now.
+            if renewed.elapsed() < LEASE {
+                match self.round(&mut carrying).await {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(error) => {
+                        tracing::warn!(game_day = self.id, %error, "a game day could not go on; it is read again");
+                        carrying = None;
+                        tokio::time::sleep(SEEK).await;
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    async fn round(&self, carrying: &mut Option<Carrying>) -> Result<bool, ControllerError> {
+        let carried = match carrying.take() {
+            Some(carried) => carried,
+            None => {
+                let again = |entry: &Entry, state: &State, commands: &[Command]| self.tell(entry, state, commands);
+                Carrying::begin(Arc::clone(&self.controller), &self.id, &again).await?
+            }
+        };
+        carrying.insert(carried).round(&|entry, state, commands| self.hear(entry, state, commands)).await
+    }
+
+    /// The outbox knows each of these by its id and time, so that after a restart they are told once.
+    fn tell(&self, entry: &Entry, state: &State, commands: &[Command]) {
+        self.telling.game_day(entry, state, commands);
+    }
+
+    /// What has happened just now is in the log too.
+    fn hear(&self, entry: &Entry, state: &State, commands: &[Command]) {
+        self.tell(entry, state, commands);
+        log(entry, state, commands);
+    }
 }
 
 /// What people and runs did, for whoever reads the controller's log.

@@ -3,23 +3,15 @@
 //! When that controller is gone, another one has the run, and closes it; its journal is read from there anew, since it is
 //! another file.
 
-use std::time::{Duration, Instant};
-
 use http::Method;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::attention::{self, Attention, WAIT};
 use super::{Client, part};
 use crate::cli::failure::Failure;
-use crate::console::Reason;
 use crate::controller::controllers::ControllersList;
 use crate::controller::journal::JournalPage;
 use crate::controller::runs::{RunDetails, RunStanding, RunView};
 use crate::run::journal::{Entry, Event};
-
-/// How long the controller is asked to wait for news, in seconds.
-const WAIT: u64 = 20;
-/// How long a controller that cannot be reached is asked again.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How a run that was followed ended.
 #[derive(Debug)]
@@ -39,16 +31,9 @@ impl Client {
         mut told: impl FnMut(&str),
     ) -> Result<Followed, Failure> {
         self.runtime.block_on(async {
-            let interrupts = signal(SignalKind::interrupt())
-                .map_err(|error| Failure::precondition("interruptions cannot be listened to").because(error))?;
-            let mut following = Following {
-                client: self,
-                id: &run.id,
-                interrupts,
-                interrupted: false,
-                entries: Vec::new(),
-                heard: Heard::default(),
-            };
+            let (attention, heard_before) = (Attention::new()?, Heard::default());
+            let mut following =
+                Following { client: self, id: &run.id, attention, entries: Vec::new(), heard: heard_before };
             following.look_for_controllers().await;
             following.follow(&mut heard, &mut told).await
         })
@@ -58,8 +43,7 @@ impl Client {
 struct Following<'a> {
     client: &'a Client,
     id: &'a str,
-    interrupts: Signal,
-    interrupted: bool,
+    attention: Attention,
     /// Those of the controller that is asked.
     entries: Vec<Entry>,
     heard: Heard,
@@ -91,14 +75,14 @@ impl Following<'_> {
         heard: &mut impl FnMut(&Entry),
         told: &mut impl FnMut(&str),
     ) -> Result<Followed, Failure> {
-        let (mut from, mut last_heard) = (0, Instant::now());
+        let mut from = 0;
         let mut waits = RunStanding::Running;
         let (mut asked, mut trouble) = (self.client.url(), String::new());
         loop {
             let path = format!("/v1/runs/{}/journal?from={from}&wait={WAIT}", part(self.id));
             let page = tokio::select! {
                 page = self.client.ask::<JournalPage>(Method::GET, &path, None::<&()>) => page,
-                _ = self.interrupts.recv() => {
+                () = self.attention.interruption() => {
                     self.interrupt(told).await?;
                     continue;
                 }
@@ -116,7 +100,7 @@ impl Following<'_> {
             let page = match page {
                 Ok(page) => page,
                 // A controller that is restarted finishes the run, or another one does; that is waited for.
-                Err(error) if last_heard.elapsed() < PATIENCE => {
+                Err(error) if self.attention.is_patient() => {
                     let again = error.to_string();
                     if trouble != again {
                         told(&format!("{again}; asked again\n"));
@@ -125,12 +109,12 @@ impl Following<'_> {
                     // Whoever answers next, be it at the same place, may have a journal without what its predecessor alone had.
                     self.entries.clear();
                     from = 0;
-                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    self.attention.pause().await;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            last_heard = Instant::now();
+            self.attention.heard();
             from = page.next;
             self.heard.pass_on(&self.entries, &page.entries, &mut *heard);
             self.entries.extend(page.entries);
@@ -167,16 +151,10 @@ impl Following<'_> {
     }
 
     async fn interrupt(&mut self, told: &mut impl FnMut(&str)) -> Result<(), Failure> {
-        if self.interrupted {
-            let message = format!("run {} is not followed any more; it was asked to end", self.id);
-            return Err(Failure::new(130, message).hint(format!("`faultline runs show {}` says how it ended", self.id)));
-        }
-        self.interrupted = true;
-        told("the run is asked to undo everything and end; interrupt again not to wait for that\n");
-        let reason = Reason { reason: "interrupted at the terminal".into() };
-        let path = format!("/v1/runs/{}/cancel", part(self.id));
-        self.client.ask::<RunView>(Method::POST, &path, Some(&reason)).await?;
-        Ok(())
+        let (client, id) = (self.client, self.id);
+        let ended_at = format!("/v1/runs/{}/cancel", part(id));
+        let followed = attention::Followed { what: "run", id, shown_by: "faultline runs show", ended_at: &ended_at };
+        self.attention.interrupt::<RunView>(client, followed, told).await
     }
 }
 

@@ -1,10 +1,8 @@
 //! A game day on a controller, followed from here to its end; what is said here is said there.
 
-use std::time::{Duration, Instant};
-
 use http::Method;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::attention::{Attention, Followed, WAIT};
 use super::{Client, part};
 use crate::cli::failure::{self, Failure};
 use crate::cli::output;
@@ -13,11 +11,6 @@ use crate::controller::game_days::{GameDayDetails, GameDayJournal};
 use crate::game_day::drive::{Company, Voices};
 use crate::game_day::machine::{Entry, Event, State, step};
 use crate::game_day::spoken::Spoken;
-
-/// How long the controller is asked to wait for news, in seconds.
-const WAIT: u64 = 20;
-/// How long a controller that cannot be reached is asked again.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where a game day is on a controller.
 pub(in crate::cli) fn path(id: &str, then: &str) -> String {
@@ -34,12 +27,8 @@ impl Client {
         company: &mut dyn Company,
     ) -> Result<Vec<Entry>, Failure> {
         self.runtime.block_on(async {
-            let interrupts = signal(SignalKind::interrupt())
-                .map_err(|error| Failure::precondition("interruptions cannot be listened to").because(error))?;
-            let (entries, heard) = (Vec::new(), Instant::now());
-            let following =
-                Following { client: self, id, interrupts, interrupted: false, entries, state: None, heard, company };
-            following.follow(voices).await
+            let attention = Attention::new()?;
+            Following { client: self, id, attention, entries: Vec::new(), state: None, company }.follow(voices).await
         })
     }
 
@@ -64,8 +53,7 @@ impl Client {
                 self.ask(post, &path(id, "/notes"), Some(&note)).await
             }
             Spoken::Event(Event::Found(found)) => {
-                let crate::game_day::machine::Finding { text, severity, owner, due, .. } = found;
-                self.ask(post, &path(id, "/findings"), Some(&FindingRequest { text, severity, owner, due })).await
+                self.ask(post, &path(id, "/findings"), Some(&FindingRequest::from(found))).await
             }
             Spoken::Event(Event::Aborted { reason, .. }) => {
                 self.ask(post, &path(id, "/abort"), Some(&Reason { reason })).await
@@ -80,12 +68,9 @@ impl Client {
 struct Following<'a> {
     client: &'a Client,
     id: &'a str,
-    interrupts: Signal,
-    interrupted: bool,
+    attention: Attention,
     entries: Vec<Entry>,
     state: Option<State>,
-    /// When the controller last answered.
-    heard: Instant,
     company: &'a mut dyn Company,
 }
 
@@ -95,7 +80,7 @@ impl Following<'_> {
             let journal = self.client.game_day_journal(self.id, self.entries.len(), WAIT);
             let page = tokio::select! {
                 biased;
-                _ = self.interrupts.recv() => {
+                () = self.attention.interruption() => {
                     self.interrupt().await?;
                     continue;
                 }
@@ -108,7 +93,7 @@ impl Following<'_> {
             };
             match page {
                 Ok(page) => {
-                    self.heard = Instant::now();
+                    self.attention.heard();
                     let over = page.over;
                     page.entries.into_iter().try_for_each(|entry| self.hear(entry))?;
                     if over {
@@ -116,9 +101,9 @@ impl Following<'_> {
                     }
                 }
                 // A controller that is restarted goes on with the game day; it is waited for.
-                Err(error) if self.heard.elapsed() < PATIENCE => {
+                Err(error) if self.attention.is_patient() => {
                     output::tell(&format!("{error}; asked again\n"));
-                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    self.attention.pause().await;
                 }
                 Err(error) => return Err(error),
             }
@@ -146,16 +131,10 @@ impl Following<'_> {
     }
 
     async fn interrupt(&mut self) -> Result<(), Failure> {
-        if self.interrupted {
-            let message = format!("game day {} is not followed any more; it was asked to end", self.id);
-            let hint = format!("`faultline gameday show {}` says how it ended", self.id);
-            return Err(Failure::new(130, message).hint(hint));
-        }
-        self.interrupted = true;
-        output::tell("the game day is asked to undo everything and end; interrupt again not to wait for that\n");
-        let reason = Reason { reason: "interrupted at the terminal".into() };
-        self.client.ask::<GameDayDetails>(Method::POST, &path(self.id, "/abort"), Some(&reason)).await?;
-        Ok(())
+        let (client, id) = (self.client, self.id);
+        let ended_at = path(id, "/abort");
+        let followed = Followed { what: "game day", id, shown_by: "faultline gameday show", ended_at: &ended_at };
+        self.attention.interrupt::<GameDayDetails>(client, followed, output::tell).await
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Read;
 use crate::game_day::machine::{Answer, Asked, Entry, Stage, State};
+use crate::game_day::sheet::{ChecklistRow, checklist};
 use crate::hypothesis::verdict::RunVerdict;
 use crate::store::{GameDay, GameDayPlan};
 use crate::targets::fleet_plan::FleetPlan;
@@ -89,6 +90,13 @@ pub struct GameDayQuestion {
     /// Who gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+}
+
+impl From<ChecklistRow> for GameDayQuestion {
+    fn from(row: ChecklistRow) -> Self {
+        let ChecklistRow { ask, of, required, answer, by, .. } = row;
+        Self { ask, of, required, answer, by }
+    }
 }
 
 /// An experiment of a game day.
@@ -178,16 +186,6 @@ impl GameDayDetails {
             counts: approval.void.is_none() && approval.expires > now,
             void: approval.void.clone(),
         });
-        let checklist = spec.checklist.iter().enumerate().map(|(number, item)| {
-            let given = state.answer(number);
-            GameDayQuestion {
-                ask: item.ask.clone(),
-                of: item.of.clone(),
-                required: item.required,
-                answer: given.map(|given| given.answer),
-                by: given.map(|given| given.by.clone()),
-            }
-        });
         let because = match state.stage() {
             Stage::Aborted(ending) | Stage::Stopping { because: ending, .. } => Some(ending.because.clone()),
             Stage::AwaitingPlan { because, .. } => Some(because.clone()),
@@ -204,7 +202,7 @@ impl GameDayDetails {
             may_approve: spec.approvals.as_ref().map(|approvals| approvals.of.clone()).unwrap_or_default(),
             approvals: approvals.collect(),
             roles: spec.roles.clone(),
-            checklist: checklist.collect(),
+            checklist: checklist(state).into_iter().map(GameDayQuestion::from).collect(),
             experiments: plans.iter().enumerate().map(|(number, plan)| one(state, number, plan)).collect(),
             game_day: day.into(),
             document,

@@ -4,6 +4,7 @@
 //! then are its commands carried out.
 
 mod experiment;
+mod said;
 mod voices;
 
 pub use voices::Voices;
@@ -21,7 +22,6 @@ use super::hash::{self, PlanHash};
 use super::journal::{Journal, JournalError, RUNS};
 use super::machine::{Asked, Command, Entry, Event, Illegal, Opened, ResolvedExperiment, State, step};
 use super::sheet::{Sheet, SheetError};
-use super::spoken::Spoken;
 use crate::experiment::machine::Stop;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::run::record::Watcher;
@@ -289,30 +289,6 @@ impl Drive<'_> {
             return self.event(now, Event::Halted { reason: halt.reason });
         }
         self.event(now, Event::Tick)
-    }
-
-    /// What people said; what makes no sense is told to them and changes nothing.
-    fn said(&mut self, spoken: Spoken) -> Result<(), DriveError> {
-        let event = match spoken {
-            Spoken::Event(event) => event,
-            Spoken::Approve(by) => Spoken::approval(by, self.state.hash().clone()),
-            Spoken::Answer { by, answer, remark } => {
-                let asked = self.state.asked().filter(|asked| *asked != Asked::Approvals);
-                match asked.and_then(|asked| asked.answered(by.clone(), answer, remark.clone())) {
-                    Some(event) => event,
-                    // The machine says why this is no moment for it.
-                    None => Event::Decided { by, answer, remark },
-                }
-            }
-            Spoken::Wait(_) => return Ok(()),
-        };
-        match self.event(Timestamp::now(), event) {
-            Err(DriveError::Illegal(illegal)) => {
-                self.company.refused(&illegal);
-                Ok(())
-            }
-            other => other,
-        }
     }
 }
 

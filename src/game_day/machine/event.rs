@@ -3,6 +3,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::said::{Finding, Note};
 use crate::experiment::document::Experiment;
 use crate::game_day::alerts::Reading;
 use crate::game_day::document::GameDay;
@@ -214,114 +215,6 @@ pub enum Milestone {
         /// Seconds after the undo.
         after: f64,
     },
-}
-
-/// What somebody noted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(rename = "GameDayNote")]
-pub struct Note {
-    /// Who.
-    pub author: String,
-    /// What.
-    pub text: String,
-    /// Tags; `detected`, `mitigated` and `recovered` mark these moments of the experiment that runs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-}
-
-/// Something that somebody must see to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(rename = "GameDayFinding")]
-pub struct Finding {
-    /// Who found it.
-    pub author: String,
-    /// What.
-    pub text: String,
-    /// How bad it is.
-    pub severity: FindingSeverity,
-    /// Who sees to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner: Option<String>,
-    /// Until when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due: Option<jiff::civil::Date>,
-}
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FindingSeverity {
-    /// Customers will be hurt.
-    High,
-    /// Somebody will be.
-    Medium,
-    /// Worth doing.
-    Low,
-}
-
-impl FindingSeverity {
-    /// All, the worst first.
-    pub const ALL: [Self; 3] = [Self::High, Self::Medium, Self::Low];
-
-    /// As written.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::High => "high",
-            Self::Medium => "medium",
-            Self::Low => "low",
-        }
-    }
-}
-
-/// What is to be done next.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Ask for approvals of this hash.
-    AskApprovals {
-        /// How many are missing.
-        missing: usize,
-    },
-    /// Ask this question of the checklist.
-    Ask {
-        /// Its number, counted from 0.
-        item: usize,
-    },
-    /// Ask for a decision at a hold.
-    AskGo {
-        /// The experiment, counted from 0.
-        experiment: usize,
-        /// Whether before it or after it.
-        when: HoldPoint,
-    },
-    /// Ask for a new plan, or what else is to become of an experiment that cannot be carried out as it was planned.
-    AskPlan {
-        /// The experiment, counted from 0.
-        experiment: usize,
-    },
-    /// Watch alerts anew, from now on; they are watched while [`super::State::watches`] says so.
-    WatchAlerts {
-        /// The experiment, counted from 0.
-        experiment: usize,
-    },
-    /// Start an experiment's run, if its plan is still that of the hash; else answer with [`Event::Ended`], or of a fleet
-    /// that has changed with [`Event::Drifted`].
-    StartExperiment {
-        /// Its number, counted from 0.
-        experiment: usize,
-        /// The hash of its plan.
-        hash: PlanHash,
-    },
-    /// End an experiment's run and have it undone.
-    StopExperiment {
-        /// Its number, counted from 0.
-        experiment: usize,
-        /// Why.
-        reason: String,
-    },
-    /// It is over: write the run sheet.
-    Finish,
 }
 
 /// Before or after an experiment.

@@ -15,21 +15,23 @@
 //! - an event that makes no sense in a state is an error, never ignored.
 
 mod asked;
+mod command;
 mod event;
 mod illegal;
 mod people;
 mod planning;
+mod records;
+mod said;
 mod state;
 mod transitions;
 
 pub use asked::Asked;
-use event::patience;
-pub use event::{
-    Answer, Command, Entry, Event, Finding, FindingSeverity, HoldPoint, Identity, Milestone, Note, Opened,
-    ResolvedExperiment,
-};
+pub use command::Command;
+pub use event::{Answer, Entry, Event, HoldPoint, Identity, Milestone, Opened, ResolvedExperiment};
 pub use illegal::Illegal;
-pub use state::{Approval, Course, Decision, Ending, EndingKind, Given, Replan, Stage, State};
+pub use records::{Approval, Course, Decision, Ending, EndingKind, Given, Replan};
+pub use said::{Finding, FindingSeverity, Note};
+pub use state::{Stage, State};
 pub use transitions::{replay, step};
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::asked::Asked;
-use super::event::{Answer, Command};
+use super::command::Command;
+use super::event::Answer;
 use super::illegal::Illegal;
-use super::state::{Approval, Decision, EndingKind, Given, Stage, State};
+use super::records::{Approval, Decision, EndingKind, Given};
+use super::state::{Stage, State};
 use super::transitions::{abort, advance, not_now};
 use crate::game_day::hash::PlanHash;
 

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::event::{Command, HoldPoint};
+use super::command::Command;
+use super::event::HoldPoint;
 use super::illegal::Illegal;
-use super::state::{Course, Replan, Stage, State};
+use super::records::{Course, Replan};
+use super::state::{Stage, State};
 use super::transitions::{advance, not_now};
 use crate::game_day::hash::PlanHash;
 

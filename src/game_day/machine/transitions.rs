@@ -1,8 +1,10 @@
 use jiff::Timestamp;
 
-use super::event::{Answer, Command, Entry, Event, HoldPoint, Milestone, Opened};
+use super::command::Command;
+use super::event::{Answer, Entry, Event, HoldPoint, Milestone, Opened};
 use super::illegal::Illegal;
-use super::state::{Ending, EndingKind, Given, Replan, Stage, State};
+use super::records::{Course, Ending, EndingKind, Given, Replan};
+use super::state::{Stage, State};
 use crate::game_day::alerts::Reading;
 use crate::hypothesis::verdict::RunVerdict;
 
@@ -132,7 +134,7 @@ impl State {
     }
 
     /// The experiment that runs, if it is the one that is meant.
-    fn running(&mut self, number: usize, what: &'static str) -> Result<&mut super::Course, Illegal> {
+    fn running(&mut self, number: usize, what: &'static str) -> Result<&mut Course, Illegal> {
         match self.stage {
             Stage::Running { experiment } | Stage::Stopping { experiment, .. } if experiment == number => {
                 Ok(&mut self.experiments[number])
@@ -294,6 +296,5 @@ pub(super) fn advance(state: &mut State, at: Timestamp) -> Vec<Command> {
 }
 
 fn required_are_go(state: &State) -> bool {
-    let go = |item: usize| state.answer(item).is_some_and(|given| given.answer == Answer::Go);
-    state.spec().checklist.iter().enumerate().all(|(item, question)| !question.required || go(item))
+    state.checklist().all(|(item, given)| !item.required || given.is_some_and(|given| given.answer == Answer::Go))
 }

@@ -55,20 +55,17 @@ fn note_row(at: Timestamp, note: &crate::game_day::machine::Note) -> NoteRow {
     NoteRow { at, author: note.author.clone(), text: note.text.clone(), tags: note.tags.clone() }
 }
 
-fn checklist(state: &State) -> Vec<ChecklistRow> {
-    let row = |(number, item): (usize, &crate::game_day::document::ChecklistItem)| {
-        let given = state.answer(number);
-        ChecklistRow {
-            ask: item.ask.clone(),
-            of: item.of.clone(),
-            required: item.required,
-            answer: given.map(|given| given.answer),
-            by: given.map(|given| given.by.clone()),
-            at: given.map(|given| given.at),
-            remark: given.and_then(|given| given.remark.clone()),
-        }
-    };
-    state.spec().checklist.iter().enumerate().map(row).collect()
+pub(super) fn checklist(state: &State) -> Vec<ChecklistRow> {
+    let rows = state.checklist().map(|(item, given)| ChecklistRow {
+        ask: item.ask.clone(),
+        of: item.of.clone(),
+        required: item.required,
+        answer: given.map(|given| given.answer),
+        by: given.map(|given| given.by.clone()),
+        at: given.map(|given| given.at),
+        remark: given.and_then(|given| given.remark.clone()),
+    });
+    rows.collect()
 }
 
 fn abort_conditions(state: &State) -> Vec<String> {
@@ -172,8 +169,8 @@ fn deviations(state: &State, outcome: &Outcome, experiments: &[ExperimentRow]) -
         let differences: String = replan.differences.iter().map(|difference| format!("; {difference}")).collect();
         found.push(format!("{} had it planned anew, as {}{differences}.", replan.by, replan.hash.short()));
     }
-    for (number, item) in state.spec().checklist.iter().enumerate() {
-        match state.answer(number).map(|given| given.answer) {
+    for (item, given) in state.checklist() {
+        match given.map(|given| given.answer) {
             Some(Answer::NoGo) => found.push(format!("No-go: {}", item.ask)),
             Some(Answer::Skip) => found.push(format!("Left unanswered: {}", item.ask)),
             _ => {}

@@ -247,6 +247,11 @@ pub enum Format {
     PostmortemHtml,
 }
 
+/// The checklist of a game day as it stands.
+pub fn checklist(state: &State) -> Vec<ChecklistRow> {
+    assemble::checklist(state)
+}
+
 impl Sheet {
     /// The sheet of a game day, from its journal.
     ///
