@@ -3,6 +3,7 @@
 //! Invariants:
 //! - nothing is called undone and verified but by the agent's own word;
 //! - an injection of which nothing is known any more is undone before that is said;
+//! - an injection is asked of one process of the agent alone: another knows nothing of what that one did;
 //! - whatever is asked while the host is out of reach waits for it, within its patience, and is asked again.
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use super::{
     Agent, Answer, FaultRequest, Injected, MustStop, NotInjected, NotPlanned, Planned, Presence, ReadRequest, Undone,
     UndoneAlone, UndoneStep,
 };
+use crate::targets::hosts::HostLife;
 
 /// How long a question waits for its host and for the answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,10 +50,18 @@ impl RemoteAgent {
 
     /// Asks until there is an answer or the time is over. What is asked must do no harm when asked twice.
     async fn ask(&self, kind: Kind, patience: Duration) -> Result<Outcome, String> {
+        self.ask_of(None, kind, patience).await
+    }
+
+    /// The same, of nobody but this process of the agent.
+    async fn ask_of(&self, life: Option<&HostLife>, kind: Kind, patience: Duration) -> Result<Outcome, String> {
         let deadline = Instant::now() + patience;
         loop {
             let line = tokio::time::timeout_at(deadline, self.registry.line_soon(&self.host)).await;
             let Ok(line) = line else { return Err(self.out_of_reach(patience)) };
+            if life.is_some_and(|life| *life != line.life) {
+                return Err(format!("{}: its agent was started anew before there was an answer", self.host));
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             match line.ask(kind.clone(), left).await {
                 Ok(outcome) => return Ok(outcome),
@@ -100,7 +110,8 @@ impl RemoteAgent {
         }
         let fault = request.id.clone();
         let kind = Kind::Inject(Ask { fault: write(&request) });
-        let reason = match self.ask(kind, INJECTION).await {
+        let life = self.registry.presence(&self.host).map(|presence| presence.life);
+        let reason = match self.ask_of(life.as_ref(), kind, INJECTION).await {
             Ok(Outcome::Injected(text)) => match read(&text) {
                 Ok(injected) => return Ok(injected),
                 Err(error) => error,

@@ -98,3 +98,16 @@ async fn an_agent_that_lost_its_guard_undoes_everything_and_ends() {
     let ended = tokio::time::timeout(Duration::from_secs(5), running.task).await.unwrap().unwrap();
     assert!(ended.guard_lost && !host.holds(&wanted.id));
 }
+
+/// Until it is started again with another guard, nothing can be put in place there.
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_lost_its_guard_ends_though_nothing_is_in_place() {
+    let (registry, _sweep) = registry();
+    let cable = Cable::of("a");
+    cable.plug(&registry, no_gate());
+    let running = run_agent("a", cable);
+    until("it is connected", || registry.connected() == 1).await;
+    running.host.state().guard_lost = true;
+    let ended = tokio::time::timeout(Duration::from_secs(5), running.task).await.unwrap().unwrap();
+    assert!(ended.guard_lost);
+}

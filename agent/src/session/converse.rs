@@ -18,6 +18,7 @@ use super::wire::agent_message::Message as Said;
 use super::wire::controller_message::Message as Heard;
 use super::wire::{AgentMessage, ControllerMessage, Goodbye, Heartbeat, Welcome};
 use super::{Clock, Closing, limits};
+use crate::crash_point;
 use crate::lease::BootTime;
 use crate::node::NodeStatus;
 
@@ -252,6 +253,7 @@ impl<C: Clock> Session<C> {
         let controller: Arc<str> = id.into();
         self.desk.meet(&controller);
         if !self.stands {
+            crash_point!("session/welcomed");
             let program = &welcome.program;
             tracing::info!(peer = party.peer, controller = id, program, "the session with the controller stands");
             party.shared.standing.enter(&controller, party.peer);

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::lease::Leases;
 use super::{Clock, Host};
+use crate::crash_point;
 use crate::identity::FaultId;
 use crate::lease::BootTime;
 use crate::node::{FaultRequest, Injected, MustStop, NodeStatus, NotInjected, Undone};
@@ -117,6 +118,7 @@ impl<C: Clock> Desk<C> {
         let _under_way = UnderWay { desk: self, fault: &fault };
         self.changed.notify_waiters();
         self.due_earlier.notify_waiters();
+        crash_point!("session/inject/leased");
         let outcome = self.host.inject(request).await;
         let end = self.clock.now().after(lasts);
         let mut held = self.held();

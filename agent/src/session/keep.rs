@@ -5,8 +5,8 @@ use super::Clock;
 use super::desk::Desk;
 use crate::node::MustStop;
 
-/// How often the host is looked at: whether somebody halted it, and, while a fault is in place, whether the guard lives and,
-/// after a suspend, how late it is (timers of the runtime do not count the time asleep).
+/// How often the host is looked at: whether somebody halted it, whether the guard lives, and, after a suspend, how late it
+/// is (timers of the runtime do not count the time asleep).
 const LOOK: Duration = Duration::from_secs(1);
 
 const GUARD_LOST: &str = "the guard is gone";
@@ -26,8 +26,7 @@ pub(super) async fn keep<C: Clock>(desk: Arc<Desk<C>>) -> MustStop {
             desk.changed.notify_waiters();
             continue;
         }
-        // Without a fault there is nobody to guard.
-        let must_stop = must_stop.filter(|_| !desk.is_idle());
+        // Without a fault as well: nothing can be put in place until the agent is started again, with another guard.
         if must_stop == Some(MustStop::GuardLost) {
             desk.undo_all(GUARD_LOST).await;
             return MustStop::GuardLost;

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use super::connection::{Connection, client};
 use super::wire::RenewRequest;
 use super::{Renewal, limits};
+use crate::crash_point;
 
 /// How often it is looked whether the certificate is due. It lives for days.
 const LOOK: Duration = Duration::from_secs(60);
@@ -59,12 +60,16 @@ impl Renewing {
 }
 
 async fn renew_now(renewal: &dyn Renewal, connection: Connection, signing_request: String) -> Result<(), String> {
+    crash_point!("session/renewal/unasked");
     let mut client = client(connection);
     let asked = client.renew(RenewRequest { signing_request });
     match tokio::time::timeout(limits::CONNECT, asked).await {
         Ok(Ok(answer)) => {
             let answer = answer.into_inner();
-            renewal.accept(&answer.certificate_chain, &answer.trust_bundle)
+            crash_point!("session/renewal/unsaved");
+            renewal.accept(&answer.certificate_chain, &answer.trust_bundle)?;
+            crash_point!("session/renewal/saved");
+            Ok(())
         }
         Ok(Err(status)) => Err(status.message().to_owned()),
         Err(_) => Err("no answer came in time".into()),

@@ -7,6 +7,7 @@ use super::greeting::{json, told};
 use super::wire::answer::Outcome;
 use super::wire::{Answer, Halted, Request, request::Kind};
 use super::{Clock, limits};
+use crate::crash_point;
 use crate::identity::FaultId;
 use crate::lease::BootTime;
 
@@ -40,11 +41,26 @@ impl Requests {
 
 /// Carries a request of a controller out.
 pub(super) async fn serve<C: Clock>(desk: Arc<Desk<C>>, controller: Arc<str>, request: Request) -> Answer {
+    let word = request.kind.as_ref().map_or("unknown", word);
+    crash_point!("session/{word}/asked");
     let outcome = match request.kind {
         None => Err("this agent does not know this request; is it older than the controller?".into()),
         Some(kind) => carry_out(&desk, &controller, kind).await,
     };
+    crash_point!("session/{word}/unanswered");
     Answer { id: request.id, outcome: Some(outcome.unwrap_or_else(Outcome::Refused)), news: None }
+}
+
+fn word(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Plan(_) => "plan",
+        Kind::Inject(_) => "inject",
+        Kind::Evidence(_) => "evidence",
+        Kind::Undo(_) => "undo",
+        Kind::Read(_) => "read",
+        Kind::Halt(_) => "halt",
+        Kind::Release(_) => "release",
+    }
 }
 
 async fn carry_out<C: Clock>(desk: &Arc<Desk<C>>, controller: &str, kind: Kind) -> Result<Outcome, String> {

@@ -16,6 +16,7 @@ use super::renew::Renewing;
 use super::standing::Standing;
 use super::wire::Others;
 use super::{Clock, Closing, Dial, Greeting, Notifier, Renewal, backoff};
+use crate::crash_point;
 
 /// So many controllers an agent dials at the most, beside those that it was started with.
 const MOST: usize = 16;
@@ -195,6 +196,7 @@ async fn connect<C: Clock>(shared: Arc<Shared<C>>, dial: Arc<dyn Dial>, seed: u6
         let end = match dialled {
             Err(trouble) => End::Lost { trouble, had_stood: false },
             Ok(stream) => {
+                crash_point!("session/{}", if controller.is_some() { "dialled-again" } else { "dialled" });
                 let (shared, closing, controller) = (shared.as_ref(), &mut closing, &mut controller);
                 converse(&mut Party { shared, peer: &peer, closing, controller, dialled_with }, stream).await
             }

@@ -6,6 +6,7 @@ use faultline_agent::session::wire::{Hello, Welcome};
 use tokio::time::Instant;
 
 use super::{FleetEvent, Host, Labelled, Line, Outgoing, Peer, Registry};
+use crate::targets::hosts::HostLife;
 
 /// A host that was let in.
 #[derive(Debug)]
@@ -21,7 +22,8 @@ impl Registry {
         check(peer, &hello)?;
         let status = serde_json::from_str(&hello.status)
             .map_err(|error| format!("the status of the host cannot be understood: {error}"))?;
-        let (line, outgoing) = Line::new(self.number(), hello.clock_ns);
+        let life = HostLife { boot: hello.boot_id.clone(), process: hello.process_began_ns };
+        let (line, outgoing) = Line::new(self.number(), life, hello.clock_ns);
         let line = Arc::new(line);
         let labels = Labelled::new(&peer.labels, hello.labels, hello.discovered)?;
         for (name, told) in &labels.contradicted {

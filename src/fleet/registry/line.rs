@@ -11,11 +11,15 @@ use faultline_agent::session::wire::{Answer, ControllerMessage, Ending, Request}
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::targets::hosts::HostLife;
+
 /// The line to one connected agent: how to ask it, and what its clock says.
 #[derive(Debug)]
 pub(crate) struct Line {
     /// Tells this line from every other of this controller.
     pub(crate) number: u64,
+    /// Of which boot and which process the agent at its end is.
+    pub(crate) life: HostLife,
     // Boxed, so that the room kept for messages of an idle agent is small.
     outgoing: mpsc::Sender<Box<ControllerMessage>>,
     state: Mutex<State>,
@@ -75,11 +79,11 @@ impl Drop for Asked<'_> {
 pub(crate) type Outgoing = mpsc::Receiver<Box<ControllerMessage>>;
 
 impl Line {
-    pub(crate) fn new(number: u64, clock_ns: u64) -> (Self, Outgoing) {
+    pub(crate) fn new(number: u64, life: HostLife, clock_ns: u64) -> (Self, Outgoing) {
         // Two more than can be asked: the welcome and the ending.
         let (outgoing, out) = mpsc::channel(limits::REQUESTS + 2);
         let state = State { clock: (clock_ns, Instant::now()), next: 1, waiting: BTreeMap::new(), ended: false };
-        (Self { number, outgoing, state: Mutex::new(state), others_told: AtomicU64::new(0) }, out)
+        (Self { number, life, outgoing, state: Mutex::new(state), others_told: AtomicU64::new(0) }, out)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -82,6 +82,8 @@ impl Drive<'_, '_> {
                 self.event(Event::Injected(fault));
             }
             Reply::NotInjected { fault, why } => {
+                // A host that was lost says more of the run than that it did not answer.
+                self.watch_hosts();
                 let id = self.id(fault);
                 let reason = self.faults.get(fault.0).map_or(why.reason.clone(), |run| run.of_host(why.reason.clone()));
                 self.note(Happening::InjectionFailed { fault: id.clone(), reason: reason.clone() });
