@@ -6,62 +6,12 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use common::alerting::{Alerting, ask, free_port};
-use common::fleet::{Fleet, Running, is_paused, receiver, service, victim};
-use common::game_days::{People, ROLES, begin, followed, shop_day, short};
+use common::alerting::Alerting;
+use common::fleet::{Fleet, is_paused, receiver, service, victim};
+use common::game_days::{People, ROLES, Shop, begin, followed, shop_day, short};
 use rustix::process::Signal;
 use serde_json::Value;
-
-/// The sample shop: a front end that falls back when its backend does not answer.
-struct Shop {
-    front: u16,
-    backend: Running,
-    _front: Running,
-}
-
-impl Shop {
-    fn open(fleet: &Fleet) -> Self {
-        let [front, backend] = [(); 2].map(|()| free_port());
-        let sample = |what: &str, port: u16, more: &[&str]| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_faultline"));
-            command.args(["sample", what, "--port", &port.to_string()]).args(more).stdin(Stdio::null());
-            let sample = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-            fleet.wait_for(what, || ask(port, "/healthz").is_some_and(|answer| answer.contains("200")));
-            sample
-        };
-        let of_backend = sample("backend", backend, &[]);
-        let to = format!("127.0.0.1:{backend}");
-        let of_front = sample("front", front, &["--backend", &to, "--timeout", "500ms", "--fallback"]);
-        Self { front, backend: of_backend, _front: of_front }
-    }
-
-    fn experiment(&self, lasts: &str) -> String {
-        format!(
-            r#"apiVersion: faultline.dev/v1
-kind: Experiment
-metadata: {{ name: frozen-backend }}
-spec:
-  hypothesis: When the backend hangs, checkout loses nothing.
-  signals:
-    checkout: {{ http: {{ url: "http://127.0.0.1:{}/checkout", rate: 50/s, timeout: 2s }} }}
-  steadyState:
-    - {{ signal: checkout, errors: {{ below: 5% }} }}
-  targets:
-    backend: {{ hosts: {{ labels: {{ role: db }} }}, process: {{ pid: {} }} }}
-  method:
-    - observe: 4s
-    - inject: {{ fault: {{ process-pause: {{}} }}, on: backend, for: {lasts} }}
-    - observe: 2s
-  recovery: {{ within: 30s }}
-  seed: 7
-"#,
-            self.front,
-            self.backend.0.id()
-        )
-    }
-}
 
 /// What is expected while the backend hangs.
 const ALERTS: &str = r#"          - { name: BackendDown, matchers: ['severity="page"'], within: 9s, resolvedWithin: 30s }
@@ -300,4 +250,33 @@ fn others_are_told_of_a_game_day_who_is_waited_for_and_how_it_ends() {
     let regions = got("grafana");
     assert!(regions[0]["tags"].as_array().unwrap().contains(&"hold:before-1".into()), "{regions:#?}");
     assert!(regions.iter().all(|region| region["time"].as_i64() < region["timeEnd"].as_i64()), "{regions:#?}");
+}
+
+#[test]
+fn a_game_day_whose_host_is_gone_is_planned_anew_and_approved_again() {
+    let Some(fleet) = Fleet::new() else { return };
+    let first = fleet.host("db-1");
+    let process = victim();
+    let people = People::of(&fleet, &ROLES);
+    let asked = "\n  approvals: { required: 1, of: [owners] }";
+    let document = short("", asked, "1s", service(), process.0.id());
+    let (mut following, id) = begin(&people, &document, &[]);
+    let hash = || fleet.ask(&["gameday", "show", &id])["planHash"].as_str().unwrap().to_owned();
+    let old = hash();
+    drop(first);
+    fleet.wait_for("db-1 to be gone", || fleet.connected().is_empty());
+    let _second = fleet.host("db-2");
+    let approve = |hash: &str| people.does("grace", &["gameday", "approve", &id, "--plan-hash", hash]);
+    let (code, told) = approve(&old);
+    assert!(code == 3 && told.contains("db-1") && told.contains("gameday replan"), "{code} {told}");
+    people.may_not("eve", &["gameday", "replan", &id], "needs the role operator");
+    people.may("dennis", &["gameday", "replan", &id]);
+    assert_ne!(hash(), old);
+    let (code, told) = approve(&old);
+    assert!(code == 3 && told.contains("the plan is"), "{code} {told}");
+    people.may("grace", &["gameday", "approve", &id, "--plan-hash", &hash()]);
+    assert_eq!(following.ended_within(std::time::Duration::from_secs(60)), 0, "{}", followed(&fleet));
+    assert!(followed(&fleet).contains("dennis has it planned anew"), "{}", followed(&fleet));
+    let shown = fleet.ask(&["gameday", "show", &id]);
+    assert_eq!(shown["experiments"][0]["faults"][0], "process-pause for 1s on db-2", "{shown:#}");
 }

@@ -4,7 +4,7 @@
 //! - What happens in the journal is decided there ([`crate::controller::game_days`]): a controller that was frozen and
 //!   wakes up cannot do anything twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,10 +24,14 @@ const RENEW: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(250);
 /// How often it is looked for game days that nobody carries out.
 const SEEK: Duration = Duration::from_secs(1);
+/// For how long after its end a game day is told of that nobody may have carried out, and among how many of the newest.
+const LATE: Duration = Duration::from_secs(60);
+const NEWEST: u32 = 50;
 
 /// Carries out every game day that no other controller does, until the stop.
 pub(super) async fn carry(controller: Arc<Controller>, telling: Telling, stop: CancellationToken) {
     let mut carried: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
+    let mut told = BTreeSet::new();
     loop {
         carried.retain(|_, task| !task.is_finished());
         match controller.store().open_game_days().await {
@@ -42,6 +46,9 @@ pub(super) async fn carry(controller: Arc<Controller>, telling: Telling, stop: C
             }
             Err(error) => tracing::warn!(%error, "game days could not be looked for"),
         }
+        if let Err(error) = tell_of_those_over(&controller, &telling, &mut told).await {
+            tracing::warn!(%error, "game days that are over could not be told of");
+        }
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(SEEK) => {}
@@ -50,6 +57,26 @@ pub(super) async fn carry(controller: Arc<Controller>, telling: Telling, stop: C
     for task in carried.into_values() {
         let _ = task.await;
     }
+}
+
+/// Tells of game days that were over before anybody carried them out, as one is that is answered by no at once. Of those
+/// that somebody did, the same is told again, which the outbox knows.
+async fn tell_of_those_over(
+    controller: &Arc<Controller>,
+    telling: &Telling,
+    told: &mut BTreeSet<String>,
+) -> Result<(), ControllerError> {
+    let since = controller.now().await? - LATE;
+    let newest = controller.store().game_days(None, NEWEST).await?.0.into_iter();
+    let over: Vec<String> =
+        newest.filter(|day| day.ended_at.is_some_and(|ended| ended > since)).map(|day| day.id).collect();
+    told.retain(|id| over.contains(id));
+    for id in over.into_iter().filter(|id| !told.contains(id)).collect::<Vec<_>>() {
+        let tell = |entry: &Entry, state: &State, commands: &[Command]| telling.game_day(entry, state, commands);
+        Carrying::begin(Arc::clone(controller), &id, &tell).await?;
+        told.insert(id);
+    }
+    Ok(())
 }
 
 async fn take(controller: &Controller, id: &str) -> Result<bool, ControllerError> {

@@ -1,8 +1,58 @@
 //! Game days of the tests: documents, and the people who speak to one over a fleet.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use super::alerting::{ask, free_port};
 use super::fleet::{Fleet, Running, told};
+
+/// The sample shop: a front end that falls back when its backend does not answer.
+pub struct Shop {
+    pub front: u16,
+    pub backend: Running,
+    _front: Running,
+}
+
+impl Shop {
+    pub fn open(fleet: &Fleet) -> Self {
+        let [front, backend] = [(); 2].map(|()| free_port());
+        let sample = |what: &str, port: u16, more: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_faultline"));
+            command.args(["sample", what, "--port", &port.to_string()]).args(more).stdin(Stdio::null());
+            let sample = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+            fleet.wait_for(what, || ask(port, "/healthz").is_some_and(|answer| answer.contains("200")));
+            sample
+        };
+        let of_backend = sample("backend", backend, &[]);
+        let to = format!("127.0.0.1:{backend}");
+        let of_front = sample("front", front, &["--backend", &to, "--timeout", "500ms", "--fallback"]);
+        Self { front, backend: of_backend, _front: of_front }
+    }
+
+    pub fn experiment(&self, lasts: &str) -> String {
+        format!(
+            r#"apiVersion: faultline.dev/v1
+kind: Experiment
+metadata: {{ name: frozen-backend }}
+spec:
+  hypothesis: When the backend hangs, checkout loses nothing.
+  signals:
+    checkout: {{ http: {{ url: "http://127.0.0.1:{}/checkout", rate: 50/s, timeout: 2s }} }}
+  steadyState:
+    - {{ signal: checkout, errors: {{ below: 5% }} }}
+  targets:
+    backend: {{ hosts: {{ labels: {{ role: db }} }}, process: {{ pid: {} }} }}
+  method:
+    - observe: 4s
+    - inject: {{ fault: {{ process-pause: {{}} }}, on: backend, for: {lasts} }}
+    - observe: 2s
+  recovery: {{ within: 30s }}
+  seed: 7
+"#,
+            self.front,
+            self.backend.0.id()
+        )
+    }
+}
 
 /// The day on which the sample shop loses its backend, by the experiment `frozen-backend`: with these who approve, the
 /// alerts that are expected, and more of its specification.
