@@ -78,7 +78,8 @@ impl Dispatcher {
         if plan.hash().to_string() != run.plan_hash {
             return Err(format!("its plan in the store has another hash than the one approved, {}", run.plan_hash));
         }
-        let newcomers = newcomers::watch(Arc::clone(&self.hosts), plan.clone(), experiment.clone());
+        // From before the fleet is looked at, so that nobody who joins is missed.
+        let events = self.hosts.events();
         let drift = self.drift(run, &plan, &experiment).await?;
         let refused = drift.refusal();
         if let Some(because) = &refused {
@@ -89,7 +90,7 @@ impl Dispatcher {
             agents: plan.injections.iter().map(|injection| agents(drift.hosts_of(injection))).collect(),
             differences: drift.differences.iter().map(ToString::to_string).collect(),
             refused,
-            newcomers,
+            newcomers: newcomers::watch(Arc::clone(&self.hosts), events, plan, experiment.clone()),
         };
         self.store.record_state(&run.id, run.epoch, RunState::Running).await.map_err(told)?;
         let request = RunRequest {

@@ -97,15 +97,12 @@ pub struct Dispatcher {
     /// This controller's id, the same after a restart.
     controller: String,
     running: Running,
-    /// Queued runs, and runs of controllers that are gone, whose hosts are not all connected here.
-    out_of_reach: Mutex<[OutOfReach; 2]>,
+    /// Queued runs whose hosts are not all connected here.
+    queued: Mutex<OutOfReach>,
+    /// Such runs whose controller is gone.
+    orphaned: Mutex<OutOfReach>,
     tasks: TaskTracker,
 }
-
-/// The queue's part of what is out of reach.
-const QUEUED: usize = 0;
-/// That of runs whose controller is gone.
-const ORPHANED: usize = 1;
 
 impl std::fmt::Debug for Dispatcher {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -124,8 +121,8 @@ impl Dispatcher {
         running: Running,
     ) -> Arc<Self> {
         let tasks = TaskTracker::new();
-        let out_of_reach = Mutex::default();
-        Arc::new(Self { store, hosts, listener, folder, controller, running, out_of_reach, tasks })
+        let (queued, orphaned) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { store, hosts, listener, folder, controller, running, queued, orphaned, tasks })
     }
 
     /// The runs that are under way here, to be stopped by others.
@@ -203,9 +200,13 @@ impl Dispatcher {
     async fn adopt_orphans(self: &Arc<Self>) {
         let orphans = async { self.store.orphaned(self.store.now().await?).await };
         let Ok(orphans) = orphans.await else { return };
-        self.out_of_reach()[ORPHANED].retain(|run| orphans.iter().any(|orphan| orphan.id == run));
+        locked(&self.orphaned).retain(|run| orphans.iter().any(|orphan| orphan.id == run));
         for orphan in orphans.into_iter().filter(|orphan| !self.running.has(&orphan.id)) {
-            match self.turn_with(&orphan.id, None, ORPHANED).await {
+            let turn = async {
+                let hosts = self.store.run_document(&orphan.id).await?.hosts;
+                self.turn_with(&self.orphaned, &orphan.id, &hosts).await
+            };
+            match turn.await {
                 Ok(Turn::Mine) => {}
                 Ok(Turn::Theirs | Turn::Nobodys) => continue,
                 Err(error) => {
@@ -226,16 +227,8 @@ impl Dispatcher {
         }
     }
 
-    fn out_of_reach(&self) -> MutexGuard<'_, [OutOfReach; 2]> {
-        self.out_of_reach.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whose turn it is with a run, by the rule in [`reach`].
-    async fn turn_with(&self, run: &str, hosts: Option<&[String]>, which: usize) -> Result<Turn, StoreError> {
-        let hosts = match hosts {
-            Some(hosts) => hosts.to_vec(),
-            None => self.store.run_document(run).await?.hosts,
-        };
+    async fn turn_with(&self, among: &Mutex<OutOfReach>, run: &str, hosts: &[String]) -> Result<Turn, StoreError> {
         let here = hosts.iter().filter(|host| self.hosts.is_connected(host)).count();
         if here == hosts.len() {
             return Ok(Turn::Mine);
@@ -243,14 +236,14 @@ impl Dispatcher {
         let reached = self.store.reach_of_run(run, self.store.now().await?).await?;
         let others = reached.into_iter().filter(|(controller, _)| *controller != self.controller);
         let elsewhere = others.map(|(_, count)| count).max().unwrap_or(0);
-        Ok(self.out_of_reach()[which].look(run, hosts.len(), here, elsewhere))
+        Ok(locked(among).look(run, hosts.len(), here, elsewhere))
     }
 
     /// Decides about queued runs whose hosts are not all connected here.
     async fn look_around(&self, queued: &[(String, Vec<String>)]) {
-        self.out_of_reach()[QUEUED].retain(|run| queued.iter().any(|(id, _)| id == run));
+        locked(&self.queued).retain(|run| queued.iter().any(|(id, _)| id == run));
         for (run, hosts) in queued {
-            match self.turn_with(run, Some(hosts), QUEUED).await {
+            match self.turn_with(&self.queued, run, hosts).await {
                 Ok(Turn::Mine) => {
                     tracing::warn!(run, "taken from the queue, though not all of its hosts are connected");
                 }
@@ -268,7 +261,7 @@ impl Dispatcher {
             Ok(expired) => expired.iter().for_each(|run| self.listener.over(run)),
             Err(error) => tracing::warn!(%error, "runs that waited too long could not be looked for"),
         }
-        let all_the_same = self.out_of_reach()[QUEUED].taken();
+        let all_the_same = locked(&self.queued).taken();
         let connected = |host: &str| self.hosts.is_connected(host);
         let reach = Reach { host: &connected, all_the_same: &all_the_same };
         while self.running.len() < MOST_RUNS {
@@ -310,4 +303,8 @@ impl Dispatcher {
             tracing::error!("some runs did not end in time; the next start closes them");
         }
     }
+}
+
+fn locked(runs: &Mutex<OutOfReach>) -> MutexGuard<'_, OutOfReach> {
+    runs.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -13,11 +14,15 @@ use crate::run::Newcomer;
 use crate::targets::fleet_plan::{FleetPlan, targets_joined};
 use crate::targets::hosts::HostFacts;
 
-/// Tells of each once, for as long as somebody listens.
-pub(super) fn watch(hosts: Arc<dyn Hosts>, plan: FleetPlan, experiment: Experiment) -> UnboundedReceiver<Newcomer> {
+/// Tells of each host of these events once, for as long as somebody listens.
+pub(super) fn watch(
+    hosts: Arc<dyn Hosts>,
+    mut events: Receiver<FleetEvent>,
+    plan: FleetPlan,
+    experiment: Experiment,
+) -> UnboundedReceiver<Newcomer> {
     let (told, newcomers) = unbounded_channel();
     let mut looking = Looking { plan, experiment, told, known: BTreeSet::new() };
-    let mut events = hosts.events();
     tokio::spawn(async move {
         loop {
             let event = tokio::select! {

@@ -128,8 +128,7 @@ mod tests {
     fn of_a_newer_agent(value: &mut Value) {
         match value {
             Value::Object(map) => {
-                for (key, inner) in map.iter_mut().filter(|(key, _)| *key != "plan" && *key != "took") {
-                    let _ = key;
+                for (_, inner) in map.iter_mut().filter(|(key, _)| *key != "plan" && *key != "took") {
                     of_a_newer_agent(inner);
                 }
                 map.insert("addedByANewerAgent".into(), json!({ "anything": [1, "two"] }));

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::facts::{Facts, ProcessFacts, ProcessMatcher};
-use crate::fault::Scope;
 use crate::identity::{FaultId, ProcessIdentity};
+use crate::target::Resolved;
 
 /// So many changes of one target are told one by one.
 const TOLD: usize = 20;
@@ -28,13 +28,11 @@ pub(super) struct Meeting(Option<Target>);
 
 impl Meeting {
     /// Nothing to be told of where the target is no process.
-    pub(super) fn of(scope: &Scope, facts: &dyn Facts) -> Self {
-        let target = scope.processes.as_ref().zip(scope.selection.as_ref()).and_then(|(met, selection)| {
+    pub(super) fn of(Resolved { scope, matching, .. }: Resolved) -> Self {
+        let target = scope.processes.zip(scope.selection).and_then(|(met, selection)| {
             let matcher = selection.matcher().ok()?;
-            let all = facts.processes().ok()?;
-            let known = all.iter().filter(|process| matcher.matches(process)).map(|process| process.identity);
-            let living = met.iter().map(|process| (process.identity, process.name.clone())).collect();
-            Some(Target { known: known.collect(), living, matcher, changes: Vec::new() })
+            let living = met.into_iter().map(|process| (process.identity, process.name)).collect();
+            Some(Target { known: matching, living, matcher, changes: Vec::new() })
         });
         Self(target)
     }

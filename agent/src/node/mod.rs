@@ -140,7 +140,7 @@ impl Node {
 
     fn put_in_place(&self, request: &FaultRequest, ground: &Ground) -> Result<Injected, NotInjected> {
         let (plan, target) = self.plan_of(request, ground).map_err(|error| NotInjected::nothing(error.reason))?;
-        let meeting = Meeting::of(&target.scope, &self.facts);
+        let meeting = Meeting::of(target);
         let injected = self.engine.inject_for(Some(&request.run), plan.clone(), request.lasts);
         match injected {
             Ok(injected) => {

@@ -13,12 +13,14 @@ mod unmatched;
 pub use error::TargetError;
 pub use ground::{Ground, service_mark};
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{Facts, Pick, ProcessSelector};
 use crate::fault::Scope;
+use crate::identity::ProcessIdentity;
 
 /// What a target means on one host. With nothing but `pick`, or nothing at all: the whole host.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -69,6 +71,8 @@ pub struct Resolved {
     pub scope: Scope,
     /// For people: one line for each thing that is touched.
     pub description: Vec<String>,
+    /// Where processes are chosen by what they are: all that are so now, those included that were not chosen.
+    pub matching: BTreeSet<ProcessIdentity>,
 }
 
 /// Finds what a target means. `None` is the host of the run: everything in its network namespace.

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::facts::{ProcessFacts, ProcessSelector, Protection, cgroup_mount};
@@ -20,6 +21,7 @@ pub(super) fn host(context: &TargetContext<'_>) -> Resolved {
     Resolved {
         scope: Scope { namespace: context.ground.namespace.clone(), ..Scope::default() },
         description: vec![description],
+        matching: BTreeSet::new(),
     }
 }
 
@@ -66,7 +68,7 @@ pub(super) fn cgroup(name: &str, cgroup: &Path, context: &TargetContext<'_>) -> 
         format!("cgroup {} with {} processes now: {}{more}", path.display(), members.len(), numbers.join(", "));
     let scope =
         Scope { namespace: context.ground.namespace.clone(), cgroup: Some(path), processes: None, selection: None };
-    Ok(Resolved { scope, description: vec![description] })
+    Ok(Resolved { scope, description: vec![description], matching: BTreeSet::new() })
 }
 
 /// A network namespace, by its name below `/run/netns` or by a path.
@@ -96,5 +98,5 @@ pub(super) fn network_namespace(name: &str, given: &Path) -> Result<Resolved, Ta
     };
     let description = vec![format!("network namespace {} (inode {inode})", path.display())];
     let namespace = NetworkNamespace::Path { path, inode };
-    Ok(Resolved { scope: Scope { namespace, ..Scope::default() }, description })
+    Ok(Resolved { scope: Scope { namespace, ..Scope::default() }, description, matching: BTreeSet::new() })
 }

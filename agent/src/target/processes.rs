@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use crate::facts::{ProcessFacts, ProcessSelector, Protection, Selection};
 use crate::fault::Scope;
 use crate::identity::NetworkNamespace;
@@ -32,8 +34,9 @@ pub(super) fn by_selector(
     if matching.is_empty() {
         return Err(unmatched::explain(chosen.target, &selection, &all));
     }
+    let known = matching.iter().map(|process| process.identity).collect();
     let allowed = allowed(chosen.target, matching, &all, context)?;
-    Ok(scope(chosen, allowed, selection, context))
+    Ok(Resolved { matching: known, ..scope(chosen, allowed, selection, context) })
 }
 
 /// The processes of a service that the run started.
@@ -61,8 +64,11 @@ pub(super) fn of_service(
         network_namespace: None,
         pick: chosen.pick,
     };
+    let matcher =
+        selection.matcher().map_err(|source| TargetError::Selector { target: chosen.target.into(), source })?;
+    let known = all.iter().filter(|process| matcher.matches(process)).map(|process| process.identity).collect();
     let allowed = allowed(chosen.target, matching, &all, context)?;
-    Ok(scope(chosen, allowed, selection, context))
+    Ok(Resolved { matching: known, ..scope(chosen, allowed, selection, context) })
 }
 
 /// All processes but those that are dead already, in the order of their identity, whatever the order in which the host
@@ -118,7 +124,7 @@ fn scope(
         processes: Some(picked),
         selection: Some(selection),
     };
-    Resolved { scope, description }
+    Resolved { scope, description, matching: BTreeSet::new() }
 }
 
 /// A process so that a person recognises it: `process 812 (nginx, user www-data): nginx: worker process`.

@@ -146,7 +146,7 @@ impl Host {
         seed: u64,
         number: usize,
     ) -> Result<(Vec<String>, Plan), Refused> {
-        let Resolved { scope, description } = resolved;
+        let Resolved { scope, description, .. } = resolved;
         let id = FaultId::from_number(number as u64 + 1);
         let context = PlanContext { id: &id, scope: &scope, facts: &self.facts, seed, lasts: inject.lasts };
         let plan = inject.fault.plan(context).map_err(Refused::Fault)?;

@@ -12,6 +12,7 @@
 //! - after the run has been told to end, nothing more is injected;
 //! - an event that makes no sense in a state is an error, never ignored.
 
+mod faults;
 mod method;
 mod transitions;
 

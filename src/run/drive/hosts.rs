@@ -11,7 +11,7 @@ use faultline_agent::session::lease::Because;
 use super::{Drive, Happening};
 use crate::experiment::machine::{Event, FaultNumber, Stop};
 use crate::fleet::{Agent, Presence};
-use crate::targets::hosts::{Course, HostEvent, HostLife, HostsInFault, Owed};
+use crate::targets::hosts::{Course, Decision, HostEvent, HostLife, HostsInFault, Owed};
 
 /// How often a host that was lost and is back is asked to undo, and how long after each time: the guard of its last
 /// process may be at it still.
@@ -41,15 +41,10 @@ impl Drive<'_, '_> {
         while let Ok(newcomer) = self.newcomers.try_recv() {
             self.happened(&newcomer.host, HostEvent::Joined { targets: newcomer.targets }, &HostLife::default());
         }
-        if self.in_fault.is_none() {
-            return;
-        }
         for agent in self.agents.clone() {
             let Presence { life, silent } = agent.presence();
-            let change = self.in_fault.as_ref();
-            let change =
-                change.and_then(|hosts| hosts.changed(agent.host(), &life, silent.map(|silent| silent.as_secs())));
-            if let Some(event) = change {
+            let Some(hosts) = &self.in_fault else { return };
+            if let Some(event) = hosts.changed(agent.host(), &life, silent.map(|silent| silent.as_secs())) {
                 self.happened(agent.host(), event, &life);
             }
             for event in self.undone_alone(agent.as_ref()) {
@@ -61,11 +56,11 @@ impl Drive<'_, '_> {
     /// What a host undid before its time of what this run has there, as far as that is news.
     fn undone_alone(&mut self, agent: &dyn Agent) -> Vec<HostEvent> {
         let mut news = Vec::new();
-        for number in self.faults_on(agent.host()) {
-            let wanted = self.machine.is_active(number) || self.machine.is_lost(number);
-            let Some(fault) = self.faults.get_mut(number.0).filter(|fault| wanted && !fault.told_alone) else {
+        for (number, fault) in self.faults.iter_mut().enumerate().map(|(number, fault)| (FaultNumber(number), fault)) {
+            let is_awaited = self.machine.is_active(number) || self.machine.is_lost(number);
+            if fault.told_alone || !is_awaited || fault.agent.host() != agent.host() {
                 continue;
-            };
+            }
             let Some(alone) = agent.undone_alone(&fault.request.id) else { continue };
             fault.told_alone = true;
             // At the end of its time, agent and run are about it at once.
@@ -82,21 +77,16 @@ impl Drive<'_, '_> {
             return;
         }
         let of_this_run = self.agents.iter().any(|agent| agent.host() == host);
-        let mut before = HostsInFault::new(Default::default(), self.request.experiment.spec.tolerate);
         let decision = match self.in_fault.as_mut() {
             Some(hosts) => hosts.decide(host, &what, life),
             None if of_this_run => return,
-            None => before.decide(host, &what, life),
+            None => Decision::of_an_outsider(host, &what),
         };
-        let losing: Vec<FaultNumber> = match decision.owed {
-            Owed::Nothing => Vec::new(),
-            Owed::WordOnceItIsBack | Owed::WordNow => {
-                let all = self.faults_on(host);
-                all.into_iter().filter(|number| self.machine.may_be_lost(*number)).collect()
-            }
-        };
+        let mut losing = Vec::new();
         if decision.owed != Owed::Nothing {
             self.lost.add(host);
+            losing = self.faults_on(host);
+            losing.retain(|number| self.machine.may_be_lost(*number));
         }
         let lost: Vec<FaultId> = losing.iter().map(|number| self.id(*number)).collect();
         self.note(Happening::Host { host: host.to_owned(), what, note: decision.note.clone(), lost });

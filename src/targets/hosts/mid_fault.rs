@@ -4,57 +4,9 @@
 //! that host was asked, or is told of as not verified. Nobody ever injects again into a host that was lost.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use faultline_agent::identity::FaultId;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use super::host_event::{HostEvent, HostLife};
 use crate::experiment::document::Tolerance;
-
-/// Which boot of a host, and which process of its agent, one speaks to. Another of either has nothing in place.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostLife {
-    /// The kernel's id of the boot (`/proc/sys/kernel/random/boot_id`).
-    pub boot: String,
-    /// When the agent's process began, in nanoseconds on that boot's clock.
-    pub process: u64,
-}
-
-/// What happened to a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum HostEvent {
-    /// Its lease can no longer be renewed in time: no agent, no network, no host. (A stream that broke and came back
-    /// before that is no event.)
-    Vanished {
-        /// For how many seconds nothing had been heard of it.
-        silent: u64,
-    },
-    /// Its agent is heard again, on a host that was booted anew.
-    Rebooted {
-        /// The id of the new boot.
-        boot: String,
-    },
-    /// Its agent was started anew on the same boot.
-    AgentRestarted,
-    /// The same process of its agent is heard again after the host had vanished.
-    Returned,
-    /// Its agent undid a fault before its time without being asked.
-    UndoneAlone {
-        /// Which.
-        fault: FaultId,
-        /// Why, in the agent's words.
-        because: String,
-        /// Whether the agent saw it to be gone.
-        verified: bool,
-    },
-    /// It can be had, is meant by these targets, and was not there when their hosts were chosen.
-    Joined {
-        /// The targets, by name.
-        targets: Vec<String>,
-    },
-}
 
 /// What the run does about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +17,21 @@ pub struct Decision {
     pub owed: Owed,
     /// What happened and what follows, for the run's journal and the report.
     pub note: String,
+}
+
+impl Decision {
+    fn nothing(note: String) -> Self {
+        Self { course: Course::GoOn, owed: Owed::Nothing, note }
+    }
+
+    /// What a run makes of a host that is none of its own.
+    pub fn of_an_outsider(host: &str, event: &HostEvent) -> Self {
+        let meant = match event {
+            HostEvent::Joined { targets } => format!(" and is meant by {}", in_quotes(targets)),
+            _ => String::new(),
+        };
+        Self::nothing(format!("{host} {event}{meant}: it is not of the approved plan, and nothing is injected there"))
+    }
 }
 
 /// Whether a run goes on.
@@ -132,22 +99,13 @@ impl HostsInFault {
 
     /// Takes in what happened to one host, which now lives so.
     pub fn decide(&mut self, host: &str, event: &HostEvent, now: &HostLife) -> Decision {
-        let nothing = |note: String| Decision { course: Course::GoOn, owed: Owed::Nothing, note };
-        let Some(life) = self.lives.get_mut(host) else {
-            let meant = match event {
-                HostEvent::Joined { targets } => format!(" and is meant by {}", in_quotes(targets)),
-                _ => String::new(),
-            };
-            return nothing(format!(
-                "{host} {event}{meant}: it is not of the approved plan, and nothing is injected there"
-            ));
-        };
+        let Some(life) = self.lives.get_mut(host) else { return Decision::of_an_outsider(host, event) };
         if !matches!(event, HostEvent::Vanished { .. }) {
             life.clone_from(now);
             self.away.remove(host);
         }
         match event {
-            HostEvent::Joined { .. } => nothing(format!("{host} is one of the run's hosts already")),
+            HostEvent::Joined { .. } => Decision::nothing(format!("{host} is one of the run's hosts already")),
             HostEvent::Vanished { silent } => {
                 self.away.insert(host.to_owned());
                 let what =
@@ -197,21 +155,9 @@ fn in_quotes(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-impl fmt::Display for HostEvent {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Vanished { .. } => "vanished",
-            Self::Rebooted { .. } => "was booted anew",
-            Self::AgentRestarted => "has a new agent process",
-            Self::Returned => "is back",
-            Self::UndoneAlone { .. } => "undid a fault by itself",
-            Self::Joined { .. } => "joined",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use faultline_agent::identity::FaultId;
     use proptest::prelude::*;
 
     use super::*;

@@ -13,6 +13,7 @@ mod ceilings;
 mod choose;
 mod error;
 mod facts;
+mod host_event;
 mod left_out;
 mod mid_fault;
 mod rank;
@@ -22,8 +23,9 @@ pub use choose::{ChosenHosts, HeldHosts, HostChoice, HostQuestion, choose};
 pub(super) use choose::{ledger, unavailable, used_targets};
 pub use error::HostChoiceError;
 pub use facts::{DISCOVERED, HostFacts, HostHealth, LabelsError, PROTECTED, host_labels};
+pub use host_event::{HostEvent, HostLife};
 pub use left_out::{LeftOut, LeftOutReason};
-pub use mid_fault::{Course, Decision, HostEvent, HostLife, HostsInFault, Owed};
+pub use mid_fault::{Course, Decision, HostsInFault, Owed};
 
 #[cfg(test)]
 mod tests;
