@@ -95,7 +95,7 @@ pub fn run(arguments: Arguments, _: &Global) -> anyhow::Result<ExitCode> {
     let json = arguments.format.json;
     match arguments.command {
         AgentsCommand::List => {
-            let list: AgentsList = client.get("/v1/agents")?;
+            let list: AgentsList = client.list("/v1/agents")?;
             output::either(json, &list, || human(&list.agents))?;
         }
         AgentsCommand::Show { agent } => {
@@ -128,7 +128,7 @@ pub fn run(arguments: Arguments, _: &Global) -> anyhow::Result<ExitCode> {
             }
         }
         AgentsCommand::Tokens => {
-            let list: EnrolmentTokensList = client.get("/v1/enrolment-tokens")?;
+            let list: EnrolmentTokensList = client.list("/v1/enrolment-tokens")?;
             output::either(json, &list, || tokens(&list.tokens))?;
         }
         AgentsCommand::RevokeToken { id } => {

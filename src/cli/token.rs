@@ -72,7 +72,7 @@ pub fn run(arguments: Arguments, _: &Global) -> anyhow::Result<ExitCode> {
             }
         }
         TokenCommand::List => {
-            let list: ApiTokensList = client.get("/v1/tokens")?;
+            let list: ApiTokensList = client.list("/v1/tokens")?;
             output::either(json, &list, || human(&list.tokens))?;
         }
         TokenCommand::Revoke { id } => {

@@ -11,8 +11,8 @@ use super::endpoint::{Answer, Call, Created, Exposition, Json, NoBody, Nothing, 
 use super::problem::Problem;
 use super::requests::{
     AnswerRequest, ApiTokenRequest, ApprovalRequest, AuditQuery, EnrolmentTokenRequest, FindingRequest, FiresQuery,
-    GameDayRequest, GameDaysQuery, JournalQuery, NoteRequest, PlanRequest, Reason, ReportFormat, ReportQuery,
-    RunRequest, RunsQuery, ScheduleRequest, SheetForm, SheetQuery, VerifyRequest,
+    GameDayRequest, JournalQuery, NoteRequest, PageQuery, PlanRequest, Reason, ReportFormat, ReportQuery, RunRequest,
+    RunsQuery, ScheduleRequest, SheetForm, SheetQuery, VerifyRequest,
 };
 use crate::audit::Head;
 use crate::controller::Controller;
@@ -110,7 +110,7 @@ pub(super) async fn submit(call: Call<Nothing, Json<RunRequest>>) -> Answered<Cr
 }
 
 pub(super) async fn runs(call: Call<RunsQuery, NoBody>) -> Answered<Json<RunsPage>> {
-    let RunsQuery { state, experiment, schedule, game_day, requested_by, labels, after, limit } = call.query;
+    let RunsQuery { state, experiment, schedule, game_day, requested_by, labels, page } = call.query;
     let mut states = Vec::new();
     for word in state.iter().flat_map(|words| words.split(',')) {
         states.push(word.trim().parse().map_err(|_| {
@@ -120,7 +120,7 @@ pub(super) async fn runs(call: Call<RunsQuery, NoBody>) -> Answered<Json<RunsPag
     }
     let labels = labels_of(labels.as_deref().unwrap_or_default())?;
     let filter = RunFilter { states, experiment, requested_by, schedule, game_day, controller: None, labels };
-    let wanted = RunsWanted { filter, after, limit: within(limit, 50, 500)? };
+    let wanted = RunsWanted { filter, limit: of_a_page(&page)?, after: page.after };
     Ok(Json(call.controller.runs(&call.principal, &wanted).await?))
 }
 
@@ -156,8 +156,9 @@ pub(super) async fn cancel(call: Call<Nothing, Json<Reason>>) -> Answered<Json<R
 
 // ---- agents
 
-pub(super) async fn agents(call: Call<Nothing, NoBody>) -> Answered<Json<AgentsList>> {
-    Ok(Json(call.controller.agents(&call.principal).await?))
+pub(super) async fn agents(call: Call<PageQuery, NoBody>) -> Answered<Json<AgentsList>> {
+    let limit = of_a_page(&call.query)?;
+    Ok(Json(call.controller.agents(&call.principal, call.query.after.as_deref(), limit).await?))
 }
 
 pub(super) async fn agent(call: Call<Nothing, NoBody>) -> Answered<Json<AgentDetails>> {
@@ -174,8 +175,9 @@ pub(super) async fn acknowledge_agent(call: Call<Nothing, Json<Reason>>) -> Answ
     Ok(Json(call.controller.acknowledge_agent(&call.principal, call.part("agent"), reason).await?))
 }
 
-pub(super) async fn enrolment_tokens(call: Call<Nothing, NoBody>) -> Answered<Json<EnrolmentTokensList>> {
-    Ok(Json(call.controller.enrolment_tokens(&call.principal).await?))
+pub(super) async fn enrolment_tokens(call: Call<PageQuery, NoBody>) -> Answered<Json<EnrolmentTokensList>> {
+    let limit = of_a_page(&call.query)?;
+    Ok(Json(call.controller.enrolment_tokens(&call.principal, call.query.after.as_deref(), limit).await?))
 }
 
 pub(super) async fn create_enrolment_token(
@@ -192,8 +194,9 @@ pub(super) async fn revoke_enrolment_token(call: Call<Nothing, NoBody>) -> Answe
 
 // ---- tokens of the API
 
-pub(super) async fn api_tokens(call: Call<Nothing, NoBody>) -> Answered<Json<ApiTokensList>> {
-    Ok(Json(call.controller.api_tokens(&call.principal).await?))
+pub(super) async fn api_tokens(call: Call<PageQuery, NoBody>) -> Answered<Json<ApiTokensList>> {
+    let limit = of_a_page(&call.query)?;
+    Ok(Json(call.controller.api_tokens(&call.principal, call.query.after.as_deref(), limit).await?))
 }
 
 pub(super) async fn create_api_token(call: Call<Nothing, Json<ApiTokenRequest>>) -> Answered<Created<MadeApiToken>> {
@@ -254,10 +257,9 @@ pub(super) async fn submit_game_day(call: Call<Nothing, Json<GameDayRequest>>) -
     Ok(Created(call.controller.submit_game_day(&call.principal, &call.body.0.document).await?))
 }
 
-pub(super) async fn game_days(call: Call<GameDaysQuery, NoBody>) -> Answered<Json<GameDaysPage>> {
-    let GameDaysQuery { after, limit } = &call.query;
-    let limit = within(*limit, 50, 500)?;
-    Ok(Json(call.controller.game_days(&call.principal, after.as_deref(), limit).await?))
+pub(super) async fn game_days(call: Call<PageQuery, NoBody>) -> Answered<Json<GameDaysPage>> {
+    let limit = of_a_page(&call.query)?;
+    Ok(Json(call.controller.game_days(&call.principal, call.query.after.as_deref(), limit).await?))
 }
 
 pub(super) async fn game_day(call: Call<Nothing, NoBody>) -> Answered<Json<GameDayDetails>> {
@@ -370,6 +372,11 @@ fn told(text: &str) -> Answered<&str> {
         1..=2000 => Ok(text),
         _ => Err(Problem::request("this text has 1 to 2000 letters", "say what is seen")),
     }
+}
+
+/// How many are wanted on a page.
+fn of_a_page(page: &PageQuery) -> Answered<u32> {
+    within(page.limit, 50, 500)
 }
 
 fn within(limit: Option<u32>, usual: u32, most: u32) -> Answered<u32> {

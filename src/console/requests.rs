@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use faultline_agent::units::TimeSpan;
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::game_day::machine::{Answer, Asked, Finding, FindingSeverity};
 
@@ -43,6 +44,26 @@ pub struct RunRequest {
     pub deadline: Option<Timestamp>,
 }
 
+/// Which page of a list is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PageQuery {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many, 1 to 500 (50 unless told).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "number")]
+    #[schemars(range(min = 1, max = 500))]
+    pub limit: Option<u32>,
+}
+
+/// A number of a query, in which all values are texts. What is flattened into another query is read without being asked
+/// for as a number, so that its text comes through.
+fn number<'de, D: Deserializer<'de>>(text: D) -> Result<Option<u32>, D::Error> {
+    let text = String::deserialize(text)?;
+    text.parse().map(Some).map_err(|_| D::Error::custom(format!("`{text}` is no number")))
+}
+
 /// Which runs are listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -65,13 +86,9 @@ pub struct RunsQuery {
     /// With all of these labels of the experiment, with commas between: `team=payments,tier=1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many, 1 to 500 (50 unless told).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 500))]
-    pub limit: Option<u32>,
+    /// Which page of them.
+    #[serde(flatten)]
+    pub page: PageQuery,
 }
 
 /// The formats of a report.
@@ -206,19 +223,6 @@ pub struct FiresQuery {
 pub struct GameDayRequest {
     /// The text: exactly one game day, and the experiments that it names.
     pub document: String,
-}
-
-/// Which game days are listed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct GameDaysQuery {
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many, 1 to 500 (50 unless told).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 500))]
-    pub limit: Option<u32>,
 }
 
 /// The forms of a game day's sheet.

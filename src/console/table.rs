@@ -33,15 +33,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         endpoint(POST, "/v1/runs/{run}/approval", "approveRun", "Approve the plan of a run", Action::Approve, does::approve),
         endpoint(POST, "/v1/runs/{run}/cancel", "cancelRun", "Cancel a run that waits; have one that is under way undo everything and end", Action::Abort, does::cancel),
 
-        endpoint(GET, "/v1/agents", "listAgents", "All agents: labels, health, faults in place, undos that are stuck", Action::See, does::agents),
+        endpoint(GET, "/v1/agents", "listAgents", "Agents by name: labels, health, faults in place, undos that are stuck, what runs may have left", Action::See, does::agents),
         endpoint(GET, "/v1/agents/{agent}", "showAgent", "One agent with its certificates", Action::See, does::agent),
         endpoint(POST, "/v1/agents/{agent}/revoke", "revokeAgent", "Take an agent out of the fleet at once", Action::RevokeHost, does::revoke_agent),
         endpoint(POST, "/v1/agents/{agent}/acknowledge", "acknowledgeAgent", "Say that what a run may have left on a host is gone: other runs may be put on it", Action::Acknowledge, does::acknowledge_agent),
-        endpoint(GET, "/v1/enrolment-tokens", "listEnrolmentTokens", "Tokens by which hosts become agents, without their secrets", Action::SeeFleet, does::enrolment_tokens),
+        endpoint(GET, "/v1/enrolment-tokens", "listEnrolmentTokens", "Tokens by which hosts become agents, the newest first, without their secrets", Action::SeeFleet, does::enrolment_tokens),
         endpoint(POST, "/v1/enrolment-tokens", "createEnrolmentToken", "Make a token by which hosts become agents; it is shown this once", Action::EnrolHost, does::create_enrolment_token),
         endpoint(DELETE, "/v1/enrolment-tokens/{token}", "revokeEnrolmentToken", "Take such a token back", Action::EnrolHost, does::revoke_enrolment_token),
 
-        endpoint(GET, "/v1/tokens", "listTokens", "Tokens for this API, without their secrets", Action::SeeFleet, does::api_tokens),
+        endpoint(GET, "/v1/tokens", "listTokens", "Tokens for this API, the newest first, without their secrets", Action::SeeFleet, does::api_tokens),
         endpoint(POST, "/v1/tokens", "createToken", "Make a token for this API; it is shown this once", Action::MakeToken, does::create_api_token),
         endpoint(DELETE, "/v1/tokens/{token}", "revokeToken", "Take such a token back", Action::RevokeToken, does::revoke_api_token),
 

@@ -9,7 +9,7 @@ use tower::ServiceExt;
 
 use super::endpoint::{Access, Endpoint};
 use super::{LONGEST_BODY, description, router, table};
-use crate::access::Role;
+use crate::access::{Principal, Role};
 use crate::controller::fixture::{DOCUMENT, Fixture, SCHEDULE, somebody};
 use crate::dispatch::Listener;
 
@@ -63,6 +63,19 @@ impl Api {
 
     async fn send(&self, request: Request<Body>) -> Response {
         router(&self.fixture.controller).oneshot(request).await.unwrap()
+    }
+
+    /// What a list has under that key, page by page.
+    async fn pages(&self, uri: &str, list: &str, key: &str) -> Vec<String> {
+        let (mut seen, mut after) = (Vec::new(), String::new());
+        loop {
+            let request = Request::builder().uri(format!("{uri}{after}"));
+            let request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token(Role::Viewer)));
+            let (_, _, page) = read(self.send(request.body(Body::empty()).unwrap()).await).await;
+            seen.extend(page[list].as_array().unwrap().iter().map(|element| element[key].as_str().unwrap().to_owned()));
+            let Some(next) = page["next"].as_str() else { return seen };
+            after = format!("&after={next}");
+        }
     }
 
     /// A request that the endpoint must be able to do.
@@ -282,7 +295,12 @@ async fn what_is_not_understood_is_refused_and_nothing_is_done() {
         ("GET", "/v1/runs?limit=501", "", 400),
         ("GET", "/v1/runs?state=asleep", "", 400),
         ("GET", "/v1/runs?stat=queued", "", 400),
+        ("GET", "/v1/runs?limit=many", "", 400),
         ("GET", "/v1/agents?x=1", "", 400),
+        ("GET", "/v1/agents?limit=501", "", 400),
+        ("GET", "/v1/agents?limit=-1", "", 400),
+        ("GET", "/v1/tokens?after=nothing", "", 400),
+        ("GET", "/v1/enrolment-tokens?after=nothing", "", 400),
         ("GET", "/v1/agents", "{}", 400),
         ("GET", "/v1/audit?since=yesterday", "", 400),
         ("POST", "/v1/audit/verify", "{\"head\":\"1:zz\"}", 400),
@@ -324,16 +342,33 @@ async fn runs_are_paged() {
         let submission = crate::controller::submit::Submission { document: DOCUMENT.into(), ..Default::default() };
         api.fixture.controller.submit(&root, submission).await.unwrap();
     }
-    let (mut seen, mut after) = (Vec::new(), String::new());
-    loop {
-        let request = Request::builder().uri(format!("/v1/runs?limit=3&labels=team=payments{after}"));
-        let request = request.header(header::AUTHORIZATION, format!("Bearer {}", api.token(Role::Viewer)));
-        let (_, _, page) = read(api.send(request.body(Body::empty()).unwrap()).await).await;
-        seen.extend(page["runs"].as_array().unwrap().iter().map(|run| run["id"].as_str().unwrap().to_owned()));
-        let Some(next) = page["next"].as_str() else { break };
-        after = format!("&after={next}");
-    }
+    let seen = api.pages("/v1/runs?limit=3&labels=team=payments", "runs", "id").await;
     assert_eq!((seen.len(), seen.iter().collect::<BTreeSet<_>>().len()), (7, 7));
+}
+
+#[tokio::test]
+async fn agents_and_tokens_are_paged_in_their_order_and_none_is_left_out() {
+    let api = Api::new().await;
+    for number in 2..8 {
+        api.fixture.host(&format!("db-{number}"), &[("role", "db")]).await;
+    }
+    let root = somebody("root", Role::Admin);
+    let all = api.fixture.controller.api_tokens(&root, None, 500).await.unwrap();
+    let ids: Vec<String> = all.tokens.iter().map(|token| token.id.clone()).collect();
+    assert!(ids.len() >= 5 && all.next.is_none(), "{ids:?}");
+    for limit in 1..9 {
+        let agents = api.pages(&format!("/v1/agents?limit={limit}"), "agents", "name").await;
+        assert_eq!(agents, ["db-1", "db-2", "db-3", "db-4", "db-5", "db-6", "db-7"], "{limit}");
+        assert_eq!(api.pages(&format!("/v1/tokens?limit={limit}"), "tokens", "id").await, ids, "{limit}");
+    }
+    let enrolment = api.pages("/v1/enrolment-tokens?limit=1", "tokens", "id").await;
+    assert_eq!(enrolment, [api.ids[0].as_str()]);
+    let scoped = Principal { scope: "role=db".parse().unwrap(), ..somebody("eve", Role::Viewer) };
+    api.fixture.host("db-0", &[("role", "web")]).await;
+    let first = api.fixture.controller.agents(&scoped, None, 2).await.unwrap();
+    assert_eq!((first.agents.len(), first.next.as_deref()), (2, Some("db-2")), "what is not seen takes no place");
+    let gone = api.fixture.controller.agents(&scoped, Some("db-25"), 2).await.unwrap();
+    assert_eq!(gone.agents[0].name, "db-3", "one that is not there any more still has its place in the order");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Object};
 use super::unclean::UncleanView;
-use super::{Controller, ControllerError};
+use super::{Controller, ControllerError, page};
 use crate::access::{Action, Labels, Principal};
 use crate::fleet::registry::HostView;
 use crate::store::{Agent, Certificate, CertificateRole, Refusal};
@@ -132,12 +132,15 @@ pub struct AgentDetails {
     pub certificates: Vec<CertificateView>,
 }
 
-/// All agents.
+/// One page of the agents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentsList {
     /// By name.
     pub agents: Vec<AgentView>,
+    /// Give this as `after` for the next page; not there on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// What a revocation did.
@@ -203,15 +206,28 @@ impl AgentView {
 }
 
 impl Controller {
-    /// All agents, by name: those connected here as they last spoke, others as the store has them.
+    /// Agents by name, at most `limit` of those behind `after`: those connected here as they last spoke, others as the
+    /// store has them.
     ///
     /// # Errors
     /// If `who` may not, or by the store.
-    pub async fn agents(&self, who: &Principal) -> Result<AgentsList, ControllerError> {
+    pub async fn agents(
+        &self,
+        who: &Principal,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<AgentsList, ControllerError> {
         self.admit(who, Action::See).await?;
-        let mut agents: Vec<AgentView> = self.all_agents().await?.into_values().collect();
+        let mut all = self.all_agents().await?;
+        if let Some(after) = after {
+            // One of this name need not be there any more.
+            all = all.split_off(after);
+            all.remove(after);
+        }
+        let mut agents: Vec<AgentView> = all.into_values().collect();
         agents.retain(|agent| self.may_see(who, &Object::new("agent").host(&agent.name, Some(agent.bound.clone()))));
-        Ok(AgentsList { agents })
+        let (agents, next) = page::first(agents, limit, |agent| &agent.name);
+        Ok(AgentsList { agents, next })
     }
 
     async fn all_agents(&self) -> Result<BTreeMap<String, AgentView>, ControllerError> {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Object};
-use super::{Controller, ControllerError};
+use super::{Controller, ControllerError, page};
 use crate::access::{Action, ApiToken as TokenText, Principal, Role, RoleError, Scope, ScopeError};
 use crate::store::{ApiToken, NewApiToken, Refusal, TokenRefusal};
 
@@ -41,12 +41,15 @@ pub struct ApiTokenView {
     pub used_at: Option<Timestamp>,
 }
 
-/// All tokens.
+/// One page of the tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiTokensList {
     /// The newest first.
     pub tokens: Vec<ApiTokenView>,
+    /// Give this as `after` for the next page; not there on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A token that was made just now.
@@ -149,14 +152,21 @@ impl Controller {
         .await
     }
 
-    /// All tokens of the API, without their secrets.
+    /// Tokens of the API without their secrets, the newest first, at most `limit` of those behind the one with the id
+    /// `after`.
     ///
     /// # Errors
-    /// If `who` may not, or by the store.
-    pub async fn api_tokens(&self, who: &Principal) -> Result<ApiTokensList, ControllerError> {
+    /// If `who` may not, there is no token `after`, or by the store.
+    pub async fn api_tokens(
+        &self,
+        who: &Principal,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<ApiTokensList, ControllerError> {
         self.authorise(who, Action::SeeFleet, &Object::fleet("tokens")).await?;
-        let tokens = self.store.api_tokens().await?;
-        Ok(ApiTokensList { tokens: tokens.into_iter().map(ApiTokenView::from).collect() })
+        let tokens = page::behind(self.store.api_tokens().await?, after, "API token", |token| &token.id)?;
+        let (tokens, next) = page::first(tokens, limit, |token| &token.id);
+        Ok(ApiTokensList { tokens: tokens.into_iter().map(ApiTokenView::from).collect(), next })
     }
 
     /// Takes a token of the API back, if it is not mightier than that of `who`.

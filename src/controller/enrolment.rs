@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Object};
-use super::{Controller, ControllerError};
+use super::{Controller, ControllerError, page};
 use crate::access::{Action, Principal};
 use crate::store::{EnrolmentToken, NewEnrolmentToken};
 
@@ -53,12 +53,15 @@ impl From<EnrolmentToken> for EnrolmentTokenView {
     }
 }
 
-/// All enrolment tokens.
+/// One page of the enrolment tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnrolmentTokensList {
     /// The newest first.
     pub tokens: Vec<EnrolmentTokenView>,
+    /// Give this as `after` for the next page; not there on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A token that was made just now.
@@ -127,14 +130,20 @@ impl Controller {
         .await
     }
 
-    /// All enrolment tokens, without their secrets.
+    /// Enrolment tokens without their secrets, the newest first, at most `limit` of those behind the one with the id `after`.
     ///
     /// # Errors
-    /// If `who` may not, or by the store.
-    pub async fn enrolment_tokens(&self, who: &Principal) -> Result<EnrolmentTokensList, ControllerError> {
+    /// If `who` may not, there is no token `after`, or by the store.
+    pub async fn enrolment_tokens(
+        &self,
+        who: &Principal,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<EnrolmentTokensList, ControllerError> {
         self.authorise(who, Action::SeeFleet, &Object::fleet("enrolment-tokens")).await?;
-        let tokens = self.store.enrolment_tokens().await?;
-        Ok(EnrolmentTokensList { tokens: tokens.into_iter().map(EnrolmentTokenView::from).collect() })
+        let tokens = page::behind(self.store.enrolment_tokens().await?, after, "enrolment token", |token| &token.id)?;
+        let (tokens, next) = page::first(tokens, limit, |token| &token.id);
+        Ok(EnrolmentTokensList { tokens: tokens.into_iter().map(EnrolmentTokenView::from).collect(), next })
     }
 
     /// Takes an enrolment token back. Hosts that it enrolled stay.

@@ -21,6 +21,7 @@ mod history;
 pub mod identity;
 pub mod journal;
 pub mod metrics;
+mod page;
 pub mod plan;
 pub mod ready;
 pub mod runs;

@@ -60,7 +60,7 @@ async fn hosts_that_another_controller_has_are_chosen_and_not_asked() {
     // Whoever drives it asks it.
     let submission = Submission { document: DOCUMENT.into(), ..Submission::default() };
     assert!(controller.submit(&ann(), submission).await.is_ok());
-    let agents = controller.agents(&ann()).await.unwrap().agents;
+    let agents = controller.agents(&ann(), None, 500).await.unwrap().agents;
     let told = agents.iter().map(|agent| (agent.connected, agent.controllers.concat())).collect::<Vec<_>>();
     assert_eq!(told, [(true, "controller-a".into()), (true, "controller-b".into())]);
     let listed = controller.controllers(&ann()).await.unwrap().controllers;

@@ -178,7 +178,7 @@ async fn no_host_puts_itself_into_a_scope_or_out_of_one() {
     let controller = &fixture.controller;
     let of = |team: &str, role| Principal { name: "x".into(), role, scope: format!("team={team}").parse().unwrap() };
     let seen = async |team| -> Vec<String> {
-        let seen = controller.agents(&of(team, Role::Viewer)).await.unwrap().agents;
+        let seen = controller.agents(&of(team, Role::Viewer), None, 500).await.unwrap().agents;
         seen.into_iter().map(|agent| agent.name).collect()
     };
     assert_eq!(seen("payments").await, ["db-2"], "not the one that only says so");
@@ -186,7 +186,7 @@ async fn no_host_puts_itself_into_a_scope_or_out_of_one() {
     let run = controller.submit(&of("payments", Role::Operator), submission()).await;
     let refused = run.unwrap_err();
     assert!(status(&refused) == 403 && refused.to_string().contains("db-1"), "{refused}");
-    let all = controller.agents(&somebody("root", Role::Viewer)).await.unwrap().agents;
+    let all = controller.agents(&somebody("root", Role::Viewer), None, 500).await.unwrap().agents;
     assert_eq!(
         (&all[1].contradicted, &all[1].labels["team"]),
         (&labels(&[("team", "search")]), &"payments".to_owned())
@@ -235,7 +235,7 @@ async fn a_scope_is_a_wall() {
     for error in denied {
         assert_eq!(status(&error), 403, "{error}");
     }
-    let seen = controller.agents(&scoped(Role::Viewer)).await.unwrap().agents;
+    let seen = controller.agents(&scoped(Role::Viewer), None, 500).await.unwrap().agents;
     assert_eq!(seen.iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>(), ["db-1"]);
     let audited = fixture.audited().await;
     assert!(
@@ -336,7 +336,7 @@ async fn tokens_are_shown_once_bounded_and_taken_back() {
         (bearer.name.as_str(), bearer.role, bearer.scope.to_string().as_str()),
         ("ci", Role::Operator, "team=payments")
     );
-    let listed = serde_json::to_string(&controller.api_tokens(&root).await.unwrap()).unwrap();
+    let listed = serde_json::to_string(&controller.api_tokens(&root, None, 500).await.unwrap()).unwrap();
     let secret = made.token.rsplit('.').next().unwrap();
     assert!(!listed.contains(secret) && listed.contains(&made.id), "{listed}");
     let swapped = made.token.replace(&made.id, "0123456789abcdef");
@@ -355,10 +355,10 @@ async fn tokens_are_shown_once_bounded_and_taken_back() {
 
     let token = controller.create_enrolment_token(&root, labels(&[("role", "db")]), LEASE, 2).await.unwrap();
     assert!(token.token.starts_with("flt1."), "{}", token.id);
-    let listed = controller.enrolment_tokens(&root).await.unwrap().tokens;
+    let listed = controller.enrolment_tokens(&root, None, 500).await.unwrap().tokens;
     assert_eq!((listed[0].uses_left, &listed[0].labels), (2, &labels(&[("role", "db")])));
     controller.revoke_enrolment_token(&root, &token.id).await.unwrap();
-    assert!(controller.enrolment_tokens(&root).await.unwrap().tokens[0].revoked_at.is_some());
+    assert!(controller.enrolment_tokens(&root, None, 500).await.unwrap().tokens[0].revoked_at.is_some());
     let forged = controller.create_enrolment_token(&root, labels(&[("faultline.dev/kernel", "9")]), LEASE, 1).await;
     assert_eq!(status(&forged.unwrap_err()), 400);
 }

@@ -61,7 +61,7 @@ async fn no_other_run_is_put_on_a_host_that_was_left_unclean_until_somebody_has_
              `faultline agents acknowledge db-1 --reason \"…\"`))"
         )
     );
-    let agents = controller.agents(&ann).await.unwrap().agents;
+    let agents = controller.agents(&ann, None, 500).await.unwrap().agents;
     assert_eq!(
         (agents[0].health.as_str(), agents[0].unclean.len(), agents[0].unclean[0].run.as_str()),
         ("unclean", 1, &*run)

@@ -8,6 +8,7 @@ mod exchange;
 mod flags;
 pub(super) mod follow;
 pub(super) mod game_day;
+mod pages;
 pub(super) mod run;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -14,6 +14,7 @@ use crate::cli::failure::{Failure, exit_code, render};
 use crate::console::{PlanRequest, Reason, RunRequest, router};
 use crate::controller::Controller;
 use crate::controller::agents::AgentsList;
+use crate::controller::api_tokens::ApiTokensList;
 use crate::controller::fixture::{DOCUMENT, Fixture, somebody};
 use crate::controller::halt::HaltAnswer;
 use crate::controller::plan::PlanAnswer;
@@ -68,6 +69,20 @@ impl Served {
 fn told(failure: Failure) -> (String, u8) {
     let error: anyhow::Error = failure.into();
     (render(&error, false), exit_code(&error))
+}
+
+#[test]
+fn a_list_is_read_to_its_end_whatever_the_length_of_its_pages() {
+    let served = served();
+    let client = served.client(Role::Viewer);
+    let ids = |list: ApiTokensList| list.tokens.into_iter().map(|token| token.id).collect::<Vec<_>>();
+    let whole = ids(client.list("/v1/tokens").unwrap());
+    assert_eq!(whole.len(), Role::ALL.len());
+    for limit in 1..6 {
+        assert_eq!(ids(client.list_by("/v1/tokens", limit).unwrap()), whole, "{limit}");
+    }
+    let agents: AgentsList = client.list_by("/v1/agents", 1).unwrap();
+    assert_eq!(agents.agents.len(), 1);
 }
 
 #[test]
