@@ -141,6 +141,25 @@ fn a_host_that_does_not_come_back_is_never_called_clean() {
     assert_eq!(following.ended_within(PATIENCE), 7, "{}", site.told());
     assert!(site.told().contains("Host db-3: lost, NOT seen to be clean"), "{}", site.told());
     site.assert_nobody_is_paused();
+    // Nothing else is put there, until its agent is back and has shown that nothing is left.
+    let ask = |arguments: &[&str]| {
+        let output = site.fleet.place().output(&mut site.fleet.client(arguments));
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let file = site.fleet.path("experiment.yaml");
+    let file = file.to_str().unwrap();
+    let listed = ask(&["agents", "list"]);
+    assert!(listed.contains("away, unclean") && listed.contains("UNCLEAN db-3 since"), "{listed}");
+    assert!(listed.matches("UNCLEAN").count() == 1 && listed.contains("faultline agents acknowledge db-3"), "{listed}");
+    let planned = ask(&["plan", file]);
+    assert!(planned.contains("db-3: left unclean by run"), "{planned}");
+    site.machines[2].cut(false);
+    site.fleet.wait_for("db-3 to show that it is clean", || !ask(&["agents", "list"]).contains("nclean"));
+    let planned = ask(&["plan", file]);
+    assert!(planned.contains("db-3") && !planned.contains("unclean"), "{planned}");
+    let audited = ask(&["audit", "list", "--action", "acknowledge"]);
+    assert!(audited.contains("agent/db-3") && audited.contains("done"), "{audited}");
 }
 
 #[test]
