@@ -162,7 +162,7 @@ impl Lane {
         let mut client = self.submit();
         let begun = Instant::now();
         // A host may be between two connections just now; then there is no run yet, and it is asked for again.
-        while client.state() == Some('Z') && !self.said().starts_with("run ") && begun.elapsed().as_secs() < 30 {
+        while client.state() == Some('Z') && !self.is_sent() && begun.elapsed().as_secs() < 30 {
             std::thread::sleep(Duration::from_millis(500));
             client = self.submit();
         }
@@ -181,10 +181,17 @@ impl Lane {
         let mut client = self.fleet.client(&["run", self.experiment.to_str().unwrap()]);
         let said = std::fs::File::create(self.fleet.path("said")).unwrap();
         let client = Running(client.stdout(said.try_clone().unwrap()).stderr(said).spawn().unwrap());
-        while client.state() != Some('Z') && !self.said().starts_with("run ") {
+        while client.state() != Some('Z') && !self.is_sent() {
             std::thread::sleep(Duration::from_millis(20));
         }
         client
+    }
+
+    /// Whether the request came to the controller: there is a run, or its answer was lost since the controller was killed
+    /// while it claimed the run, and the client asks again until there is another controller.
+    fn is_sent(&self) -> bool {
+        let said = self.said();
+        said.starts_with("run ") || said.contains("; asked again\n")
     }
 
     fn said(&self) -> String {
@@ -308,7 +315,7 @@ fn every_state_of_a_run_has_its_row() {
         let kind = if state == "planned" { "started".into() } else { format!("state-{state}") };
         assert!(COURSE.contains(&kind.as_str()), "no controller is killed at {kind}");
     }
-    // The others are entered by the client's request, before a controller has the run, and by its cancellation.
+    // The others are entered by a client's request, before a controller has the run: see `every_request.rs`.
     let before = [Standing::Queued, Standing::WaitingForApproval, Standing::Cancelled];
     for standing in Standing::ALL {
         let is_known = STANDINGS.contains(standing) || before.contains(standing);

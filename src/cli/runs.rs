@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use http::Method;
 
 use super::client::{ControllerFlags, part, query};
 use super::flags::{DataFormat, Global};
@@ -112,7 +111,7 @@ pub fn run(arguments: Arguments, _: &Global) -> anyhow::Result<ExitCode> {
         }
         RunsCommand::Approve { run, plan_hash } => {
             let path = format!("/v1/runs/{}/approval", part(&run));
-            let details: RunDetails = client.send(Method::POST, &path, Some(&ApprovalRequest { plan_hash }))?;
+            let details: RunDetails = client.send_once(&path, None, &ApprovalRequest { plan_hash }, output::tell)?;
             output::either(json, &details, || {
                 let (given, needed) = (details.approvals.len(), details.run.approvals_needed);
                 format!("approved, {given} of {needed}: run {} is {}\n", details.run.id, details.run.state.word())
@@ -120,7 +119,7 @@ pub fn run(arguments: Arguments, _: &Global) -> anyhow::Result<ExitCode> {
         }
         RunsCommand::Cancel { run, reason } => {
             let path = format!("/v1/runs/{}/cancel", part(&run));
-            let run: RunView = client.send(Method::POST, &path, Some(&Reason { reason }))?;
+            let run: RunView = client.send_once(&path, None, &Reason { reason }, output::tell)?;
             output::either(json, &run, || match run.stop_requested {
                 Some(_) => format!("run {} undoes everything and ends: `faultline runs show {}`\n", run.id, run.id),
                 None => format!("run {} is cancelled\n", run.id),
@@ -152,6 +151,7 @@ fn show(details: &RunDetails) -> String {
         _ => run.state.word().into(),
     };
     text += &format!("  {state}\n  asked for by {} at {}\n", run.requested_by, run.submitted_at);
+    details.waiting_for.iter().for_each(|reason| text += &format!("  waits for {reason}\n"));
     if let Some(reason) = &run.stop_requested {
         text += &format!("  asked to end: {reason}\n");
     }

@@ -5,7 +5,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::endpoint::{Access, Described, Endpoint};
+use super::endpoint::{Access, Described, Endpoint, LONGEST_KEY};
 use super::problem::Problem;
 use super::table;
 
@@ -102,6 +102,17 @@ fn parameters(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Vec<Value
     let mut parameters: Vec<Value> = in_path
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
+    if endpoint.once {
+        parameters.push(json!({
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": false,
+            "description": "By what the request is known if it is sent again, because its answer was lost: it is done once, and \
+                answered with what it made, as that is then. Kept for as long as that. The same key with another body is \
+                refused (422, `urn:faultline:key-reused`). Each principal has keys of its own.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": LONGEST_KEY },
+        }));
+    }
     let Some(query) = endpoint.query else { return parameters };
     let schema = resolved(query, generator);
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -54,7 +54,14 @@ pub(super) struct Raw {
     pub(super) query: String,
     /// The body.
     pub(super) body: axum::body::Bytes,
+    /// By what the request is known if it is sent again.
+    pub(super) key: Option<String>,
 }
+
+/// The field by which a request says its key.
+pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The longest key, in bytes.
+pub(super) const LONGEST_KEY: usize = 255;
 
 /// An endpoint.
 #[derive(Clone)]
@@ -69,6 +76,8 @@ pub(super) struct Endpoint {
     pub(super) query: Option<Described>,
     pub(super) body: Option<Described>,
     pub(super) success: Success,
+    /// Whether a request may bear a key ([`KEY`]), and is done once however often it is sent with that.
+    pub(super) once: bool,
     answer: Arc<dyn Fn(Arc<Controller>, Raw) -> Answering + Send + Sync>,
 }
 
@@ -86,6 +95,8 @@ pub(super) struct Call<Q, B> {
     path: Vec<(String, String)>,
     pub(super) query: Q,
     pub(super) body: B,
+    /// By what the request is known if it is sent again.
+    pub(super) key: Option<String>,
 }
 
 impl<Q, B> Call<Q, B> {
@@ -253,12 +264,15 @@ where
         query: Some(|generator| generator.subschema_for::<Q>()),
         body: B::described(),
         success: T::SUCCESS,
+        once: false,
         answer: Arc::new(move |controller, raw| {
             Box::pin(async move {
                 let principal = raw.principal.ok_or_else(Problem::no_token)?;
                 let query = read_query(&raw.query)?;
                 let body = B::read(&raw.body)?;
-                handler(Call { controller, principal, path: raw.path, query, body }).await?.into_response()
+                handler(Call { controller, principal, path: raw.path, query, body, key: raw.key })
+                    .await?
+                    .into_response()
             })
         }),
     }
@@ -284,11 +298,17 @@ where
         query: None,
         body: None,
         success: T::SUCCESS,
+        once: false,
         answer: Arc::new(move |controller, _| Box::pin(async move { handler(controller).await?.into_response() })),
     }
 }
 
 impl Endpoint {
+    /// One whose requests may bear a key.
+    pub(super) fn once(self) -> Self {
+        Self { once: true, ..self }
+    }
+
     pub(super) fn answer(&self, controller: Arc<Controller>, raw: Raw) -> Answering {
         (self.answer)(controller, raw)
     }

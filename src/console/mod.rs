@@ -6,6 +6,8 @@
 //! - Only `/healthz` and `/readyz` answer without a token, and they say nothing but whether all is well.
 //! - A request is understood as a whole or not at all: unknown fields and parameters are refused, and so are bodies
 //!   where none belong.
+//! - A request that makes something that must not be made twice may bear a key ([`endpoint::KEY`]) by which it is known
+//!   when it is sent again, as whoever lost an answer does.
 //! - No answer is for a page of another site: there are no cookies and no CORS.
 //! - What was begun is finished, also when whoever asked for it does not wait.
 
@@ -35,7 +37,7 @@ pub use requests::*;
 
 use crate::access::Principal;
 use crate::controller::Controller;
-use endpoint::{Access, Endpoint, Raw};
+use endpoint::{Access, Endpoint, KEY, LONGEST_KEY, Raw};
 
 /// The longest body: a document (1 MiB) as a JSON text, in which a letter may need more than one.
 pub const LONGEST_BODY: usize = 3 << 20;
@@ -107,6 +109,7 @@ async fn answer(
     })?;
     let raw = Raw {
         principal,
+        key: key(endpoint, &parts.headers)?,
         path: path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         body,
@@ -119,6 +122,20 @@ async fn answer(
             Err(Problem::ours("this call broke"))
         }
     }
+}
+
+/// The key that a request bears. One that would be ignored is refused: whoever sends it counts on it.
+fn key(endpoint: &Endpoint, headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut fields = headers.get_all(KEY).iter();
+    let Some(field) = fields.next() else { return Ok(None) };
+    if !endpoint.once {
+        let hint = "leave it out; GET /openapi.json says which endpoints take one";
+        return Err(Problem::request("this takes no Idempotency-Key", hint));
+    }
+    let text = field.to_str().ok().filter(|text| (1..=LONGEST_KEY).contains(&text.len()) && fields.next().is_none());
+    let wrong =
+        || Problem::request("the Idempotency-Key cannot be read", "one, of 1 to 255 visible characters (ASCII)");
+    text.map(|text| Some(text.to_owned())).ok_or_else(wrong)
 }
 
 /// Who asks, by the token in the request.

@@ -106,7 +106,11 @@ pub(super) async fn plan(call: Call<Nothing, Json<PlanRequest>>) -> Answered<Jso
 pub(super) async fn submit(call: Call<Nothing, Json<RunRequest>>) -> Answered<Created<RunView>> {
     let Json(RunRequest { document, seed, approvals, plan_hash, not_before, deadline }) = call.body;
     let submission = Submission { document, seed, approvals, plan_hash, not_before, deadline };
-    Ok(Created(call.controller.submit(&call.principal, submission).await?))
+    let run = match &call.key {
+        Some(key) => call.controller.submit_once(&call.principal, key, submission).await?,
+        None => call.controller.submit(&call.principal, submission).await?,
+    };
+    Ok(Created(run))
 }
 
 pub(super) async fn runs(call: Call<RunsQuery, NoBody>) -> Answered<Json<RunsPage>> {

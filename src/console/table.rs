@@ -25,7 +25,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         endpoint(GET, "/v1/identity", "identity", "Who the token says that you are", Action::See, does::identity),
 
         endpoint(POST, "/v1/plans", "plan", "Which hosts a run would meet now, what it would do there, and the hash of that; nothing is touched", Action::Plan, does::plan),
-        endpoint(POST, "/v1/runs", "submitRun", "Ask for a run: it is queued, or waits for approvals", Action::Run, does::submit),
+        endpoint(POST, "/v1/runs", "submitRun", "Ask for a run: it is queued, or waits for approvals", Action::Run, does::submit).once(),
         endpoint(GET, "/v1/runs", "listRuns", "Runs, the newest first", Action::See, does::runs),
         endpoint(GET, "/v1/runs/{run}", "showRun", "One run with its hosts, approvals, document and plan", Action::See, does::run),
         endpoint(GET, "/v1/runs/{run}/report", "reportRun", "The report of a run, as far as it has come", Action::See, does::report),

@@ -335,6 +335,52 @@ async fn what_is_not_understood_is_refused_and_nothing_is_done() {
 }
 
 #[tokio::test]
+async fn a_request_with_a_key_makes_one_run() {
+    let api = Api::new().await;
+    let ask = async |role, path: &str, keys: &[&str], body: &Value| {
+        let mut request = Request::builder().method(Method::POST).uri(path);
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", api.token(role)));
+        for key in keys {
+            request = request.header("Idempotency-Key", *key);
+        }
+        let (status, _, value) = read(api.send(request.body(body.to_string().into()).unwrap()).await).await;
+        (status.as_u16(), value)
+    };
+    let body = json!({ "document": DOCUMENT, "approvals": 3 });
+    let (status, made) = ask(Role::Operator, "/v1/runs", &["one"], &body).await;
+    assert_eq!(status, 201, "{made}");
+    let before = api.fixture.audited().await.len();
+    // A document that is written differently is another request; the order of the fields is not.
+    let reordered: Value =
+        serde_json::from_str(&format!("{{\"approvals\":3,\"document\":{}}}", json!(DOCUMENT))).unwrap();
+    assert_eq!(ask(Role::Operator, "/v1/runs", &["one"], &reordered).await, (201, made.clone()));
+    // Also when it could not be submitted now: its host is gone.
+    api.fixture.controller.registry().end("db-1", "its cable was pulled", true);
+    assert_eq!(ask(Role::Operator, "/v1/runs", &["one"], &body).await, (201, made.clone()));
+    for other in [json!({ "document": DOCUMENT }), json!({ "document": format!("{DOCUMENT} "), "approvals": 3 })] {
+        let (status, problem) = ask(Role::Operator, "/v1/runs", &["one"], &other).await;
+        assert_eq!((status, &problem["type"]), (422, &json!("urn:faultline:key-reused")), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(made["id"].as_str().unwrap()), "{problem}");
+    }
+    assert_eq!(ask(Role::Viewer, "/v1/runs", &["one"], &body).await.0, 403);
+    assert_ne!(ask(Role::Admin, "/v1/runs", &["one"], &body).await.0, 201, "the key of another is no key of his");
+    let (long, longer) = ("x".repeat(255), "x".repeat(256));
+    assert_ne!(ask(Role::Operator, "/v1/runs", &[&long], &body).await.0, 400);
+    for keys in [&[""] as &[&str], &["one", "one"], &["\u{e9}"], &[&longer]] {
+        assert_eq!(ask(Role::Operator, "/v1/runs", keys, &body).await.0, 400, "{keys:?}");
+    }
+    let (status, problem) = ask(Role::Admin, "/v1/tokens", &["one"], &json!({ "name": "ci", "role": "viewer" })).await;
+    assert!(status == 400 && problem["detail"] == "this takes no Idempotency-Key", "{problem}");
+    let audited = api.fixture.audited().await;
+    assert!(audited[before..].iter().all(|line| line.contains("refused")), "{audited:?}");
+    let described = description();
+    let takers: Vec<&str> =
+        table::endpoints().into_iter().filter(|endpoint| endpoint.once).map(|one| one.name).collect();
+    assert_eq!(takers, ["submitRun"]);
+    assert_eq!(described["paths"]["/v1/runs"]["post"]["parameters"][0]["name"], "Idempotency-Key");
+}
+
+#[tokio::test]
 async fn runs_are_paged() {
     let api = Api::new().await;
     let root = somebody("root", Role::Admin);

@@ -4,42 +4,47 @@ use super::command::Command;
 use super::runs::RunDetails;
 use super::{Controller, ControllerError, suitable};
 use crate::access::{Action, Principal};
+use crate::store::runs::RunState;
 use crate::store::{Approval, Refusal};
 use crate::targets::fleet_plan::{self, Fleet, FleetPlan};
 
 impl Controller {
-    /// Approves the plan of a run. With the last approval that it needs, the run is queued.
+    /// Approves the plan of a run. With the last approval that it needs, the run is queued. It may be asked again: whoever
+    /// has approved this plan of the run already gets the run as it is.
     ///
     /// # Errors
     /// If `who` may not or has asked for the run himself, the plan has another hash, the fleet is not the one that was
     /// planned for any more, the run does not wait for approval, or by the store.
     pub async fn approve(&self, who: &Principal, id: &str, plan_hash: &str) -> Result<RunDetails, ControllerError> {
         let object = self.object_of_run(id).await?;
+        let object_name = format!("run/{id}");
         let command = Command::new(Action::Approve, object).with("planHash", plan_hash);
         self.command(who, command, async {
             let run = self.store.run(id).await?;
             if run.plan_hash != plan_hash {
                 return Err(ControllerError::PlanChanged { expected: plan_hash.into(), is: run.plan_hash });
             }
-            if run.state != crate::store::runs::RunState::WaitingForApproval {
-                let wanted = crate::store::runs::RunState::Queued;
-                return Err(Refusal::State { run: run.id, is: run.state, wanted }.into());
+            let now = self.now().await?;
+            if run.state != RunState::WaitingForApproval {
+                // Sent again by one whose answer was lost, it is answered as it would have been.
+                let given = self.store.approvals(&object_name, plan_hash, now).await?;
+                let approved = run.state != RunState::Cancelled && given.iter().any(|one| one.approver == who.name);
+                let wanted = RunState::Queued;
+                return if approved {
+                    Ok(())
+                } else {
+                    Err(Refusal::State { run: run.id, is: run.state, wanted }.into())
+                };
             }
             self.still_holds(id).await?;
-            let now = self.now().await?;
             let approval = Approval {
-                object: format!("run/{id}"),
+                object: object_name,
                 plan_hash: plan_hash.to_owned(),
                 approver: who.name.clone(),
                 approved_at: now,
                 expires_at: now + self.settings.approvals_last,
             };
-            self.store.approve(&approval).await?;
-            match self.store.queue_approved(id, now).await {
-                Ok(_) => {}
-                Err(error) if matches!(error.refusal(), Some(Refusal::NotApproved { .. })) => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.store.approve_run(id, &approval, now).await?;
             Ok(())
         })
         .await?;

@@ -9,7 +9,7 @@ use crate::store::Refusal;
 
 impl Controller {
     /// Cancels a run that waits, or has one that is under way undo everything and end. The answer is the run as it is
-    /// then: `cancelled`, or with a stop requested.
+    /// then: `cancelled`, or with a stop requested. It may be asked again: for the same reason, it is answered again.
     ///
     /// # Errors
     /// If `who` may not, there is no such run, it is over already, or by the store.
@@ -26,6 +26,12 @@ impl Controller {
                         // Driven elsewhere, its controller learns it with the next renewal of its lease.
                         self.running.stop(id, Stop::Interrupted(because));
                         Ok(run.into())
+                    }
+                    Some(Refusal::State { is, .. }) if is.is_over() => {
+                        // Sent again by one whose answer was lost, it is answered as it would have been.
+                        let run = self.store.run(id).await?;
+                        let was = [&run.because, &run.stop_requested];
+                        if was.contains(&&Some(because)) { Ok(run.into()) } else { Err(error.into()) }
                     }
                     _ => Err(error.into()),
                 },

@@ -145,6 +145,7 @@ impl ControllerError {
                 Some(Refusal::Token(TokenRefusal::Unknown | TokenRefusal::Revoked | TokenRefusal::Expired)) => {
                     (401, "bad-token", "The token is refused")
                 }
+                Some(Refusal::KeyReused { .. }) => (422, "key-reused", "The key belongs to another request"),
                 Some(Refusal::Halted(_)) => (409, "halted", "The fleet is halted"),
                 Some(Refusal::Audit(_)) => (500, "tampered", "The audit log was tampered with"),
                 Some(_) => (409, "conflict", "This contradicts what there is"),

@@ -30,6 +30,7 @@ mod settings;
 pub mod submit;
 mod suitable;
 pub mod unclean;
+mod waiting;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -203,6 +203,9 @@ pub struct RunDetails {
     pub hosts: Vec<String>,
     /// The approvals of its plan that count now.
     pub approvals: Vec<ApprovalView>,
+    /// What it waits for, one reason each; none once it has begun, or is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<String>,
     /// The document, letter for letter.
     pub document: String,
     /// The plan that was made when it was asked for.
@@ -260,12 +263,14 @@ impl Controller {
         let run = self.store.run(id).await?;
         let texts = self.store.run_document(id).await?;
         let approvals = self.store.approvals(&format!("run/{id}"), &run.plan_hash, self.now().await?).await?;
+        let waiting_for = self.waiting_for(&run, &texts.hosts, approvals.len()).await?;
         let plan = serde_json::from_str(&texts.plan)
             .map_err(|error| ControllerError::Broken(format!("the plan of run {id} cannot be read: {error}")))?;
         Ok(RunDetails {
             run: run.into(),
             hosts: texts.hosts,
             approvals: approvals.into_iter().map(ApprovalView::from).collect(),
+            waiting_for,
             document: texts.document,
             plan,
         })

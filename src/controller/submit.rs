@@ -1,6 +1,7 @@
 //! Asking for a run.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::command::{Command, Object};
 use super::plan::Planned;
@@ -8,13 +9,15 @@ use super::runs::RunView;
 use super::{Controller, ControllerError};
 use crate::access::{Action, Principal, Role, Scope};
 use crate::run::new_run_id;
-use crate::store::runs::{NewRun, Origin};
+use crate::store::runs::{NewRun, Origin, RequestKey};
+use crate::store::{Refusal, StoreError};
+use crate::targets::fleet_plan::Digest;
 
 /// The most approvals that can be asked for.
 const MOST_APPROVALS: u32 = 20;
 
 /// What a run is to be.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Submission {
     /// The text of the document.
     pub document: String,
@@ -30,6 +33,14 @@ pub struct Submission {
     pub deadline: Option<Timestamp>,
 }
 
+impl Submission {
+    /// A digest of all that is asked for.
+    fn digest(&self) -> Result<String, ControllerError> {
+        let value = serde_json::to_value(self).map_err(|error| ControllerError::Broken(error.to_string()))?;
+        Ok(Digest::of("faultline submission 1", &value).to_string())
+    }
+}
+
 impl Controller {
     /// Takes a run: it is queued, or waits for approvals of its plan. Every host is asked before whether it can and may do
     /// its part.
@@ -42,6 +53,44 @@ impl Controller {
         self.submit_for(who, submission, Origin::Api).await
     }
 
+    /// The same for a request that may be sent again: whoever sends it with the same `key` gets the run that it made, as it
+    /// is then. Of use where the answer was lost.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), and if `who` gave the key to another request.
+    pub async fn submit_once(
+        &self,
+        who: &Principal,
+        key: &str,
+        submission: Submission,
+    ) -> Result<RunView, ControllerError> {
+        self.admit(who, Action::Run).await?;
+        let digest = submission.digest()?;
+        let request = RequestKey { requested_by: &who.name, key, digest: &digest };
+        if let Some(run) = self.asked_before(who, request).await? {
+            return Ok(run);
+        }
+        let (run, command) = self.prepare(who, submission, Origin::Api).await?;
+        let made = self.command(who, command, async {
+            Ok(self.store.submit_once(&run, request, self.now().await?).await?.into())
+        });
+        match made.await {
+            // The same request was faster on another connection.
+            Err(ControllerError::Store(StoreError::Refused(Refusal::AskedBefore { run }))) => {
+                let before = self.asked_before(who, request).await?;
+                before.ok_or_else(|| ControllerError::Broken(format!("run {run} is gone")))
+            }
+            made => made,
+        }
+    }
+
+    async fn asked_before(&self, who: &Principal, request: RequestKey<'_>) -> Result<Option<RunView>, ControllerError> {
+        let Some(run) = self.store.run_of_request(request).await? else { return Ok(None) };
+        // It is of that name, and may have another scope by now.
+        self.authorise(who, Action::See, &self.object_of_run(&run.id).await?).await?;
+        Ok(Some(run.into()))
+    }
+
     /// The same for a run that a schedule or a game day asks for, on behalf of `who`.
     ///
     /// # Errors
@@ -52,6 +101,16 @@ impl Controller {
         submission: Submission,
         origin: Origin,
     ) -> Result<RunView, ControllerError> {
+        let (run, command) = self.prepare(who, submission, origin).await?;
+        self.command(who, command, async { Ok(self.store.submit(&run, self.now().await?).await?.into()) }).await
+    }
+
+    async fn prepare(
+        &self,
+        who: &Principal,
+        submission: Submission,
+        origin: Origin,
+    ) -> Result<(NewRun, Command), ControllerError> {
         let (run, object) = self.prepare_run(&who.name, submission, origin).await?;
         let command = Command::new(Action::Run, object)
             .with("experiment", &run.experiment)
@@ -59,7 +118,7 @@ impl Controller {
             .with("planHash", &run.plan_hash)
             .with("origin", &run.origin)
             .with("approvals", run.approvals_needed);
-        self.command(who, command, async { Ok(self.store.submit(&run, self.now().await?).await?.into()) }).await
+        Ok((run, command))
     }
 
     /// The run that would be submitted, planned and asked for at its hosts: for whoever makes runs in a transaction of

@@ -59,6 +59,8 @@ async fn a_run_is_planned_submitted_claimed_stopped_and_audited() {
     controller.store.finish(&run.id, claimed.epoch, "interrupted", "enough", now).await.unwrap();
     let over = controller.cancel(&ann, &run.id, "again").await.unwrap_err();
     assert_eq!(status(&over), 409, "{over}");
+    let same = controller.cancel(&ann, &run.id, "enough").await.unwrap();
+    assert_eq!(same.state, RunStanding::Finished, "whoever lost the answer asks again, and is answered");
 
     let (id, audited) = (&run.id, fixture.audited().await);
     let expected = [
@@ -68,6 +70,8 @@ async fn a_run_is_planned_submitted_claimed_stopped_and_audited() {
         format!("token/ann abort run/{id}: done"),
         format!("token/ann abort run/{id}: asked"),
         format!("token/ann abort run/{id}: refused: run {id} is finished, so it cannot become cancelled"),
+        format!("token/ann abort run/{id}: asked"),
+        format!("token/ann abort run/{id}: done"),
     ];
     assert_eq!(audited, expected);
     controller.verify_audit(&somebody("eve", Role::Viewer), None).await.unwrap();
@@ -80,6 +84,8 @@ async fn a_run_that_waits_is_cancelled_and_never_claimed() {
     let run = controller.submit(&ann, submission()).await.unwrap();
     let cancelled = controller.cancel(&ann, &run.id, "changed my mind").await.unwrap();
     assert_eq!(cancelled.state, RunStanding::Cancelled);
+    assert_eq!(controller.cancel(&ann, &run.id, "changed my mind").await.unwrap(), cancelled);
+    assert_eq!(status(&controller.cancel(&ann, &run.id, "another reason").await.unwrap_err()), 409);
     let now = controller.now().await.unwrap();
     assert_eq!(controller.store.claim_next("controller-a", LEASE, now).await.unwrap(), None);
     let unknown = controller.cancel(&ann, "20200101T000000-000000", "x").await.unwrap_err();
@@ -105,8 +111,49 @@ async fn approvals_are_of_others_bound_to_the_plan_and_queue_the_run() {
     assert_eq!(controller.run(&ann, &run.id).await.unwrap().run.state, RunStanding::WaitingForApproval);
     let approved = controller.approve(&bea, &run.id, &run.plan_hash).await.unwrap();
     assert_eq!((approved.run.state, approved.approvals[0].approver.as_str()), (RunStanding::Queued, "bea"));
-    let again = controller.approve(&bea, &run.id, &run.plan_hash).await.unwrap_err();
-    assert_eq!(status(&again), 409, "{again}");
+    assert_eq!(
+        controller.approve(&bea, &run.id, &run.plan_hash).await.unwrap(),
+        approved,
+        "asked again, answered again"
+    );
+    let late = controller.approve(&somebody("dora", Role::Approver), &run.id, &run.plan_hash).await.unwrap_err();
+    assert_eq!(status(&late), 409, "{late}");
+}
+
+#[tokio::test]
+async fn a_run_that_waits_says_for_what() {
+    let fixture = two_databases().await;
+    let (controller, ann) = (&fixture.controller, somebody("ann", Role::Operator));
+    let waits = async |run: &str| controller.run(&ann, run).await.unwrap().waiting_for;
+    let first = controller.submit(&ann, submission()).await.unwrap().id;
+    assert_eq!(waits(&first).await, ["a controller to claim it, which each does five times a second"]);
+    let second = controller.submit(&ann, submission()).await.unwrap().id;
+    let behind = format!("run {first}, which is older and waits for db-1, db-2 too");
+    // Two runs of one second are in the order of their ids, which are drawn.
+    let (first, second, behind) = match waits(&second).await {
+        waits if waits == [behind.clone()] => (first, second, behind),
+        _ => {
+            let behind = format!("run {second}, which is older and waits for db-1, db-2 too");
+            (second, first, behind)
+        }
+    };
+    assert_eq!(waits(&second).await, [behind]);
+    let third = controller.submit(&ann, Submission { approvals: 2, ..submission() }).await.unwrap();
+    assert_eq!(waits(&third.id).await, ["approvals of its plan: 0 of 2 are given"]);
+    let not_before = Some(controller.now().await.unwrap() + Duration::from_secs(3600));
+    let later = controller.submit(&ann, Submission { not_before, ..submission() }).await.unwrap();
+    assert_eq!(waits(&later.id).await[0], format!("its time, {}", later.not_before.unwrap()));
+    let now = controller.now().await.unwrap();
+    assert_eq!(controller.store.claim_next("controller-a", LEASE, now).await.unwrap().unwrap().id, first);
+    assert_eq!(waits(&first).await, [""; 0]);
+    controller.registry().end("db-2", "its cable was pulled", true);
+    let expected = [
+        format!("run {first}, which has db-1, db-2"),
+        "db-2 to connect; for ten seconds, then it is refused or done without".into(),
+    ];
+    assert_eq!(waits(&second).await, expected);
+    controller.cancel(&ann, &second, "enough").await.unwrap();
+    assert_eq!(waits(&second).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::columns::{Columns, micros};
 use super::error::Fault;
-use super::transaction::Under;
+use super::transaction::{Under, Work};
 use super::{Store, StoreError};
 
 /// An approval.
@@ -32,19 +32,7 @@ impl Store {
     pub async fn approve(&self, approval: &Approval) -> Result<(), StoreError> {
         self.done("keep an approval", || async {
             let mut work = self.begin(Under::Rows).await?;
-            sqlx::query(
-                "INSERT INTO approvals (object, plan_hash, approver, approved_at, expires_at)
-                 VALUES ($1, $2, $3, $4, $5)
-                 ON CONFLICT (object, plan_hash, approver) DO UPDATE SET approved_at = excluded.approved_at,
-                    expires_at = excluded.expires_at",
-            )
-            .bind(approval.object.as_str())
-            .bind(approval.plan_hash.as_str())
-            .bind(approval.approver.as_str())
-            .bind(micros(approval.approved_at))
-            .bind(micros(approval.expires_at))
-            .execute(work.on())
-            .await?;
+            keep(&mut work, approval).await?;
             work.commit().await
         })
         .await
@@ -95,6 +83,24 @@ impl Store {
     pub async fn prune_approvals(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.forget("forget expired approvals", "DELETE FROM approvals WHERE expires_at < $1", before).await
     }
+}
+
+/// Writes an approval.
+pub(super) async fn keep(work: &mut Work, approval: &Approval) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO approvals (object, plan_hash, approver, approved_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (object, plan_hash, approver) DO UPDATE SET approved_at = excluded.approved_at,
+            expires_at = excluded.expires_at",
+    )
+    .bind(approval.object.as_str())
+    .bind(approval.plan_hash.as_str())
+    .bind(approval.approver.as_str())
+    .bind(micros(approval.approved_at))
+    .bind(micros(approval.expires_at))
+    .execute(work.on())
+    .await?;
+    Ok(())
 }
 
 impl Approval {

@@ -106,6 +106,20 @@ pub enum Refusal {
         /// Its name or id.
         name: String,
     },
+    /// A request has made its run already.
+    #[error("this was asked before, and made run {run}")]
+    AskedBefore {
+        /// The run.
+        run: String,
+    },
+    /// The key of a request is that of another one.
+    #[error("the key `{key}` was given to another request, which made run {run}")]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The run that the other request made.
+        run: String,
+    },
     /// The name of an agent is another's.
     #[error("a host is enrolled as `{name}`")]
     NameTaken {
@@ -162,18 +176,6 @@ pub enum Refusal {
         host: String,
         /// The run that holds it.
         by: String,
-    },
-    /// The approvals that it needs are not there.
-    #[error("run {run} needs {needed} approvals of its plan by others than {requester}, and has {given}")]
-    NotApproved {
-        /// Which run.
-        run: String,
-        /// How many it needs.
-        needed: u32,
-        /// How many it has that have not expired.
-        given: u32,
-        /// Whose own approval does not count.
-        requester: String,
     },
     /// The token is not to be accepted.
     #[error("the token is refused: {0}")]
@@ -248,6 +250,8 @@ impl Refusal {
         match self {
             Self::Unknown { .. } => "list what there is, and mind upper and lower case",
             Self::Exists { .. } => "choose another name, or change the existing one",
+            Self::AskedBefore { .. } => "follow that run; nothing needs to be done",
+            Self::KeyReused { .. } => "give each request a key of its own; the same one only to send the same again",
             Self::NameTaken { .. } => "`faultline agents revoke NAME` first, if that host is to be replaced",
             Self::RevokedCertificate { .. } => "enrol the host anew, if it is to come back",
             Self::Halted(_) => "find out why it was halted; `faultline halt --release` lets new runs in",
@@ -255,7 +259,6 @@ impl Refusal {
             Self::State { .. } => "see the run's state with `faultline runs`",
             Self::Changed { .. } => "read it again, and repeat the change on what it is now",
             Self::HostLocked { .. } => "wait for that run, or allow both to share their hosts",
-            Self::NotApproved { .. } => "have it approved; an approval is bound to the plan and expires",
             Self::Token(_) => "make a new token",
             Self::NotLeading { .. } => "another controller schedules now; nothing needs to be done",
             Self::Reconnected { .. } => "the agent's newer connection counts; nothing needs to be done",

@@ -15,6 +15,8 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+/// The field with the key of a request.
+const KEY: &str = "idempotency-key";
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take: a little longer than the controller itself waits for anything.
@@ -85,13 +87,23 @@ fn trouble(what: impl Into<String>, hint: impl Into<String>) -> Trouble {
     Trouble { what: what.into(), hint: hint.into(), sent: false }
 }
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) body: &'a [u8],
+    /// By what it is known when it is asked again.
+    pub(super) key: Option<&'a str>,
+    /// Whether it may be asked again although it may have been done: it changes nothing, or changes it once.
+    pub(super) repeatable: bool,
+}
+
 pub(super) async fn exchange(
     address: &Address,
     tls: &Arc<ClientConfig>,
     token: &str,
-    method: Method,
-    path: &str,
-    body: Vec<u8>,
+    asked: Asked<'_>,
 ) -> Result<Answer, Trouble> {
     let stream = match tokio::time::timeout(CONNECT, connect(address, tls)).await {
         Ok(stream) => stream?,
@@ -111,16 +123,19 @@ pub(super) async fn exchange(
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(ended)?;
     let connection = tokio::spawn(connection);
     let mut request = Request::builder()
-        .method(method)
-        .uri(path)
+        .method(asked.method)
+        .uri(asked.path)
         .header(HOST, format!("{}:{}", address.host, address.port))
         .header(USER_AGENT, concat!("faultline/", env!("CARGO_PKG_VERSION")))
         .header(AUTHORIZATION, format!("Bearer {token}"));
-    if !body.is_empty() {
+    if !asked.body.is_empty() {
         request = request.header(CONTENT_TYPE, "application/json");
     }
+    if let Some(key) = asked.key {
+        request = request.header(KEY, key);
+    }
     let request = request
-        .body(Full::new(Bytes::from(body)))
+        .body(Full::new(Bytes::copy_from_slice(asked.body)))
         .map_err(|error| trouble(format!("the request cannot be made: {error}"), "is the token a single line?"))?;
     let answered = async {
         let response = sender.send_request(request).await.map_err(ended)?;

@@ -76,7 +76,7 @@ impl Following<'_> {
         told: &mut impl FnMut(&str),
     ) -> Result<Followed, Failure> {
         let mut from = 0;
-        let mut waits = RunStanding::Running;
+        let mut waits = String::new();
         let (mut asked, mut trouble) = (self.client.url(), String::new());
         loop {
             let path = format!("/v1/runs/{}/journal?from={from}&wait={WAIT}", part(self.id));
@@ -122,10 +122,10 @@ impl Following<'_> {
                 return self.ended().await;
             }
             if self.entries.is_empty() {
-                let run = self.show().await?.run;
-                if run.state != waits {
-                    waits = run.state;
-                    told(&waiting(&run));
+                let now = waiting(&self.show().await?);
+                if now != waits {
+                    told(&now);
+                    waits = now;
                 }
             }
         }
@@ -158,13 +158,14 @@ impl Following<'_> {
     }
 }
 
-fn waiting(run: &RunView) -> String {
+fn waiting(details: &RunDetails) -> String {
+    let RunDetails { run, waiting_for, .. } = details;
     match run.state {
         RunStanding::WaitingForApproval => format!(
             "run {} waits for {} approvals: `faultline runs approve {} --plan-hash {}`\n",
             run.id, run.approvals_needed, run.id, run.plan_hash
         ),
-        RunStanding::Queued => format!("run {} is queued\n", run.id),
+        RunStanding::Queued => format!("run {} is queued; it waits for {}\n", run.id, waiting_for.join("; for ")),
         _ => format!("run {} is {}\n", run.id, run.state.word()),
     }
 }

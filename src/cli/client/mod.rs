@@ -1,7 +1,7 @@
 //! The command line as a client of a controller: where it is, by what it is known, and one request at a time.
 //!
 //! Where a fleet has several controllers, each of them answers; the one that answered last is asked first. A request is
-//! made again elsewhere if it did not leave, or if it changes nothing.
+//! made again elsewhere if it did not leave, or if it changes nothing, or changes it once.
 
 mod attention;
 mod exchange;
@@ -12,6 +12,7 @@ mod pages;
 pub(super) mod run;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::Method;
 use serde::Serialize;
@@ -19,8 +20,13 @@ use serde::de::DeserializeOwned;
 
 use super::failure::{Failure, PRECONDITION, USAGE};
 use crate::console::{PREFIX, Problem};
-use exchange::{Address, Answer};
+use exchange::{Address, Answer, Asked};
 pub use flags::ControllerFlags;
+
+/// How long something is asked for again whose answer was lost: longer than a controller takes to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait before that.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A connection to a controller, opened anew for each request.
 #[derive(Debug)]
@@ -66,7 +72,8 @@ impl Client {
 
     /// Reads a text.
     pub(super) fn text(&self, path: &str) -> Result<String, Failure> {
-        let Answer { body, .. } = self.runtime.block_on(self.exchange(Method::GET, path, None::<&()>))?;
+        let asked = Asked { method: &Method::GET, path, body: &[], key: None, repeatable: true };
+        let Answer { body, .. } = self.runtime.block_on(self.exchange(asked)).map_err(Failure::from)?;
         String::from_utf8(body).map_err(|error| self.not_understood(&error))
     }
 
@@ -80,63 +87,105 @@ impl Client {
         self.runtime.block_on(self.ask(method, path, body))
     }
 
+    /// Asks for something to be done that is done once however often it is asked for with this key, or by itself; so it is
+    /// asked for again when the answer is lost, as it is when the controller is restarted.
+    pub(super) fn send_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &impl Serialize,
+        mut told: impl FnMut(&str),
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(|error| self.not_understood(&error))?;
+        let asked = Asked { method: &Method::POST, path, body: &body, key, repeatable: true };
+        self.runtime.block_on(async {
+            let mut lost: Option<Instant> = None;
+            loop {
+                let failure = match self.exchange(asked).await {
+                    Ok(answer) => return self.understood(&answer),
+                    Err(NoAnswer::Refused(failure)) => return Err(failure),
+                    Err(NoAnswer::Unreachable { sent, failure }) => {
+                        // What never left needs no second attempt: the address may be wrong.
+                        if sent && lost.is_none() {
+                            told(&format!("{failure}; asked again\n"));
+                            lost = Some(Instant::now());
+                        }
+                        failure
+                    }
+                };
+                if lost.is_none_or(|lost| lost.elapsed() > PATIENCE) {
+                    return Err(failure);
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        })
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, Failure> {
-        let answer = self.exchange(method, path, body).await?;
-        serde_json::from_slice(&answer.body).map_err(|error| self.not_understood(&error))
-    }
-
-    /// Asks the controllers in turn, until one answers.
-    async fn exchange(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Answer, Failure> {
         let body = match body {
             Some(body) => serde_json::to_vec(body).map_err(|error| self.not_understood(&error))?,
             None => Vec::new(),
         };
+        let repeatable = method == Method::GET;
+        let asked = Asked { method: &method, path, body: &body, key: None, repeatable };
+        self.understood(&self.exchange(asked).await?)
+    }
+
+    fn understood<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Failure> {
+        serde_json::from_slice(&answer.body).map_err(|error| self.not_understood(&error))
+    }
+
+    /// Asks the controllers in turn, until one answers.
+    async fn exchange(&self, asked: Asked<'_>) -> Result<Answer, NoAnswer> {
         let known = self.addresses().clone();
-        let mut first_trouble = None;
+        let mut trouble: Option<(bool, Failure)> = None;
         for address in known {
-            match self.exchange_with(&address, method.clone(), path, body.clone()).await {
+            match self.exchange_with(&address, asked).await {
                 Ok(answer) => {
                     self.prefer(address);
                     return Ok(answer);
                 }
-                Err(Refused::Elsewhere(other, failure)) if method == Method::GET => {
-                    let answer = self.exchange_with(&other, method.clone(), path, body.clone()).await;
+                Err(Refused::Elsewhere(other, failure)) if *asked.method == Method::GET => {
+                    let answer = self.exchange_with(&other, asked).await;
                     return match answer {
                         Ok(answer) => {
                             self.prefer(other);
                             Ok(answer)
                         }
-                        Err(Refused::Unreachable { .. } | Refused::Elsewhere(..)) => Err(failure),
-                        Err(Refused::Answered(failure)) => Err(failure),
+                        Err(Refused::Unreachable { .. } | Refused::Elsewhere(..)) => Err(NoAnswer::Refused(failure)),
+                        Err(Refused::Answered(failure)) => Err(NoAnswer::Refused(failure)),
                     };
                 }
-                Err(Refused::Elsewhere(_, failure)) => return Err(failure),
+                Err(Refused::Elsewhere(_, failure)) => return Err(NoAnswer::Refused(failure)),
                 Err(Refused::Answered(failure)) => {
                     self.prefer(address);
-                    return Err(failure);
+                    return Err(NoAnswer::Refused(failure));
                 }
-                Err(Refused::Unreachable { sent: true, failure }) if method != Method::GET => return Err(failure),
-                Err(Refused::Unreachable { failure, .. }) => {
-                    first_trouble.get_or_insert(failure);
+                Err(Refused::Unreachable { sent: true, failure }) if !asked.repeatable => {
+                    return Err(NoAnswer::Unreachable { sent: true, failure });
+                }
+                Err(Refused::Unreachable { sent, failure }) => {
+                    trouble = match trouble {
+                        Some((before, first)) => Some((before || sent, first)),
+                        None => Some((sent, failure)),
+                    };
                 }
             }
         }
-        Err(first_trouble.unwrap_or_else(|| Failure::usage("no controller is named")))
+        Err(match trouble {
+            Some((sent, failure)) => NoAnswer::Unreachable { sent, failure },
+            None => NoAnswer::Refused(Failure::usage("no controller is named")),
+        })
     }
 
-    async fn exchange_with(
-        &self,
-        address: &Address,
-        method: Method,
-        path: &str,
-        body: Vec<u8>,
-    ) -> Result<Answer, Refused> {
-        let answer = exchange::exchange(address, &self.tls, &self.token, method, path, body).await;
+    async fn exchange_with(&self, address: &Address, asked: Asked<'_>) -> Result<Answer, Refused> {
+        let path = asked.path;
+        let answer = exchange::exchange(address, &self.tls, &self.token, asked).await;
         let answer = answer.map_err(|trouble| Refused::Unreachable {
             sent: trouble.sent,
             failure: Failure::precondition(format!("the controller {address} cannot be asked: {}", trouble.what))
@@ -160,6 +209,26 @@ impl Client {
     fn not_understood(&self, error: &dyn std::fmt::Display) -> Failure {
         Failure::precondition(format!("the answer of {} is not understood: {error}", self.url()))
             .hint("install the same version of Faultline here and there")
+    }
+}
+
+/// Why there is no answer of any controller.
+#[derive(Debug)]
+enum NoAnswer {
+    /// None could be asked, or none answered.
+    Unreachable {
+        /// Whether the request may have come to one.
+        sent: bool,
+        failure: Failure,
+    },
+    /// It was refused.
+    Refused(Failure),
+}
+
+impl From<NoAnswer> for Failure {
+    fn from(none: NoAnswer) -> Self {
+        let (NoAnswer::Unreachable { failure, .. } | NoAnswer::Refused(failure)) = none;
+        failure
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use http::Method;
+use ring::rand::{SecureRandom, SystemRandom};
 
 use super::Client;
 use super::follow::Followed;
@@ -70,12 +71,12 @@ fn one(
         not_before: None,
         deadline: None,
     };
-    let run: RunView = client.send(Method::POST, "/v1/runs", Some(&request))?;
     let tell = |text: &str| {
         if !global.quiet {
             output::tell(text);
         }
     };
+    let run: RunView = client.send_once("/v1/runs", Some(&new_key()?), &request, tell)?;
     tell(&format!("run {} on {}\n", run.id, client.url()));
     let mut live = Live::new(&loaded.document, LiveTarget::choose(global));
     let followed = client.follow(&run, |entry| live.entry(entry), tell);
@@ -86,6 +87,14 @@ fn one(
             Err(Failure::precondition(format!("run {} did not begin: {because}", run.id)).into())
         }
     }
+}
+
+/// A key for one request that nobody else has.
+fn new_key() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    let random = SystemRandom::new();
+    random.fill(&mut bytes).map_err(|_| Failure::precondition("this host gives no random numbers (getrandom)"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Shows what runs would do on the fleet now.

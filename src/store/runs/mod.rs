@@ -12,6 +12,7 @@ mod choose;
 mod claim;
 mod entries;
 mod list;
+mod once;
 mod own;
 mod submit;
 
@@ -23,6 +24,7 @@ use sqlx::any::AnyRow;
 
 pub use self::claim::{Claim, Reach};
 pub use self::list::{Cursor, Keep, RunFilter};
+pub use self::once::RequestKey;
 pub use self::own::Lease;
 pub(in crate::store) use self::submit::{insert, not_halted};
 use super::columns::{Columns, words};

@@ -168,7 +168,7 @@ impl Store {
                 return Err(wrong_state(&required(work.on(), run).await?, RunState::Closing));
             };
             let run = Run::read(&row)?;
-            work.commit().await?;
+            work.commit_transition("stop-requested").await?;
             Ok(run)
         })
         .await

@@ -6,9 +6,9 @@ use sqlx::AnyConnection;
 use super::{NewRun, Origin, Run, RunState};
 use crate::store::columns::{Columns, json, micros};
 use crate::store::error::{Fault, Nature, Refusal, nature};
-use crate::store::halt;
 use crate::store::transaction::{Under, Work};
-use crate::store::{Store, StoreError};
+use crate::store::{Approval, Store, StoreError};
+use crate::store::{approvals, halt};
 
 impl Store {
     /// Takes a run: queued, or waiting for approvals if it needs any.
@@ -21,36 +21,40 @@ impl Store {
             let mut work = self.begin(Under::RunsShared).await?;
             not_halted(&mut work).await?;
             let made = insert(&mut work, run, now).await?;
-            work.commit().await?;
+            work.commit_transition(made.state.as_str()).await?;
             Ok(made)
         })
         .await
     }
 
-    /// Queues a run that waits for approvals, if it has enough: of the hash of its plan, not expired, by different people
-    /// who are not the one who asked for it (see [`Store::approve`]; the approvals' object is `run/ID`).
+    /// Keeps an approval of a run that waits for approvals, and queues the run if it has enough by then: of the hash of its
+    /// plan, not expired, by different people who are not the one who asked for it. Approving again renews the approval; it
+    /// counts once.
     ///
     /// # Errors
-    /// [`Refusal::NotApproved`], [`Refusal::Halted`], [`Refusal::State`], [`Refusal::Unknown`], or the store's own.
-    pub async fn queue_approved(&self, run: &str, now: Timestamp) -> Result<Run, StoreError> {
-        self.done("queue an approved run", || async {
-            let mut work = self.begin(Under::RunsShared).await?;
+    /// [`Refusal::Halted`], [`Refusal::State`], [`Refusal::Unknown`], or the store's own; nothing is kept then.
+    pub async fn approve_run(&self, run: &str, given: &Approval, now: Timestamp) -> Result<Run, StoreError> {
+        self.done("approve a run", || async {
+            let mut work = self.begin(Under::Runs).await?;
             not_halted(&mut work).await?;
             let found = required(work.on(), run).await?;
+            if found.state != RunState::WaitingForApproval {
+                return Err(wrong_state(&found, RunState::Queued));
+            }
+            approvals::keep(&mut work, given).await?;
             let row = sqlx::query(
                 "SELECT COUNT(*) AS given FROM approvals
                  WHERE object = $1 AND plan_hash = $2 AND expires_at > $3 AND approver <> $4",
             )
-            .bind(format!("run/{run}"))
+            .bind(given.object.as_str())
             .bind(found.plan_hash.as_str())
             .bind(micros(now))
             .bind(found.requested_by.as_str())
             .fetch_one(work.on())
             .await?;
-            let (given, needed) = (row.count("given")?, found.approvals_needed);
-            if given < needed {
-                let (run, requester) = (run.to_owned(), found.requested_by);
-                return Err(Refusal::NotApproved { run, needed, given, requester }.into());
+            if row.count("given")? < found.approvals_needed {
+                work.commit_transition("approved").await?;
+                return Ok(found);
             }
             let row = sqlx::query(
                 "UPDATE runs SET state = 'queued' WHERE id = $1 AND state = 'waiting-for-approval' RETURNING *",
@@ -58,9 +62,10 @@ impl Store {
             .bind(run)
             .fetch_optional(work.on())
             .await?;
-            let Some(row) = row else { return Err(wrong_state(&found, RunState::Queued)) };
+            // Cancelled meanwhile, which needs no lock.
+            let Some(row) = row else { return Err(wrong_state(&required(work.on(), run).await?, RunState::Queued)) };
             let queued = Run::read(&row)?;
-            work.commit().await?;
+            work.commit_transition("approved").await?;
             Ok(queued)
         })
         .await
@@ -87,7 +92,7 @@ impl Store {
                 return Err(wrong_state(&required(work.on(), run).await?, RunState::Cancelled));
             };
             let cancelled = Run::read(&row)?;
-            work.commit().await?;
+            work.commit_transition(cancelled.state.as_str()).await?;
             Ok(cancelled)
         })
         .await

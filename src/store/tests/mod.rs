@@ -7,6 +7,7 @@ mod crash;
 mod fleet;
 mod game_days;
 mod history;
+mod once;
 mod opening;
 mod outbox;
 mod postgres;

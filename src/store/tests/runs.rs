@@ -234,7 +234,15 @@ fn a_halt_cancels_stops_and_refuses_until_it_is_released() {
         let expected = Refusal::Halted(again.halt.clone());
         assert_eq!(refusal(store.submit(&run("new", &["a"]), at(4)).await), expected);
         assert_eq!(refusal(store.claim_next("c", LEASE, at(4)).await), expected);
-        assert_eq!(refusal(store.queue_approved("waiting", at(4)).await), expected);
+        let given = crate::store::Approval {
+            object: "run/waiting".into(),
+            plan_hash: "5eed".into(),
+            approver: "token/bob".into(),
+            approved_at: at(4),
+            expires_at: at(100),
+        };
+        assert_eq!(refusal(store.approve_run("waiting", &given, at(4)).await), expected);
+        assert_eq!(store.approvals("run/waiting", "5eed", at(4)).await.unwrap(), [], "not kept either");
         store.finish("running", 1, "aborted", "halted", at(5)).await.unwrap();
 
         assert_eq!(store.release_halt().await.unwrap(), Some(again.halt));

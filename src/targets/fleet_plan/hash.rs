@@ -25,7 +25,7 @@ const PREFIX: &str = "sha256:";
 
 impl Digest {
     /// Of a value in its canonical text. `what` keeps hashes of different kinds of things apart.
-    pub(super) fn of(what: &str, value: &Value) -> Self {
+    pub(crate) fn of(what: &str, value: &Value) -> Self {
         let hash = digest(&SHA256, format!("{what}\n{}", canonical(value)).as_bytes());
         let mut bytes = [0; 32];
         bytes.iter_mut().zip(hash.as_ref()).for_each(|(byte, hashed)| *byte = *hashed);
