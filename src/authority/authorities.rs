@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use faultline_agent::credentials::{CertificateFacts, Serial, certificates, private_file};
+use faultline_agent::credentials::{CertificateFacts, Fingerprint, Serial, certificates, private_file};
 use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -11,12 +11,13 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use serde::{Deserialize, Serialize};
 
 use super::error::AuthorityError;
+use super::rotation::{Step, Succession};
 use super::{AUTHORITY_LIFE, BACKDATE};
 
 const VERSION: u32 = 1;
 
-/// The file: every authority that is trusted, with its key, and which of them signs.
-#[derive(Clone, Serialize, Deserialize)]
+/// The file: every authority that is trusted, with its key if that is here, and which of them signs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Authorities {
     version: u32,
@@ -29,17 +30,18 @@ pub(super) struct Authorities {
     authorities: Vec<One>,
     /// Which of them signs.
     signing: usize,
-    /// How far a rotation is, and since when.
+    /// One that was made for a rotation, and is not trusted before the fleet knows of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) rotation: Option<super::Rotation>,
+    prepared: Option<One>,
 }
 
 /// One authority.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct One {
-    /// PEM (PKCS #8).
-    key: String,
+    /// PEM (PKCS #8). Absent while another controller alone has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     /// PEM.
     certificate: String,
 }
@@ -54,7 +56,7 @@ impl Authorities {
     pub(super) fn new(names: &[String], now: Timestamp) -> Result<Self, AuthorityError> {
         check(names)?;
         let authorities = vec![One::new(now)?];
-        Ok(Self { version: VERSION, names: names.to_vec(), known_as: None, authorities, signing: 0, rotation: None })
+        Ok(Self { version: VERSION, names: names.to_vec(), known_as: None, authorities, signing: 0, prepared: None })
     }
 
     /// The same authorities for another controller of the fleet, of these names.
@@ -92,8 +94,10 @@ impl Authorities {
         if read.signing >= read.authorities.len() {
             return Err(damaged("does not say which authority signs".into()));
         }
-        read.issuer()?;
-        Ok(read)
+        match read.issuer() {
+            Ok(_) | Err(AuthorityError::NoKey { .. }) => Ok(read),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn write_new(&self, folder: &Path) -> Result<(), AuthorityError> {
@@ -121,7 +125,8 @@ impl Authorities {
     /// What signs now.
     pub(super) fn issuer(&self) -> Result<Issuer<'static, KeyPair>, AuthorityError> {
         let one = &self.authorities[self.signing];
-        Ok(Issuer::from_ca_cert_pem(&one.certificate, KeyPair::from_pem(&one.key)?)?)
+        let key = one.key.as_deref().ok_or(AuthorityError::NoKey { authority: Fingerprint::of(&one.der()?) })?;
+        Ok(Issuer::from_ca_cert_pem(&one.certificate, KeyPair::from_pem(key)?)?)
     }
 
     pub(super) fn signing_certificate(&self) -> Result<CertificateDer<'static>, AuthorityError> {
@@ -145,19 +150,60 @@ impl Authorities {
         self.authorities.iter().map(|one| one.certificate.as_str()).collect()
     }
 
-    pub(super) fn add(&mut self, now: Timestamp) -> Result<(), AuthorityError> {
-        self.authorities.push(One::new(now)?);
+    /// Those whose keys are here.
+    pub(super) fn held(&self) -> Result<Vec<Fingerprint>, AuthorityError> {
+        self.authorities.iter().filter(|one| one.key.is_some()).map(One::fingerprint).collect()
+    }
+
+    /// PEM of the one that was prepared; it is made if there is none.
+    pub(super) fn prepare(&mut self, now: Timestamp) -> Result<String, AuthorityError> {
+        let prepared = match self.prepared.take() {
+            Some(one) => one,
+            None => One::new(now)?,
+        };
+        Ok(self.prepared.insert(prepared).certificate.clone())
+    }
+
+    /// As the fleet has decided: which two are trusted, and which signs. Whether the key with which to go on is here is
+    /// told by [`issuer`](Self::issuer).
+    pub(super) fn follow(&mut self, to: &Succession) -> Result<(), AuthorityError> {
+        let next = One { key: None, certificate: to.certificate.clone() };
+        let next_is = next.fingerprint()?;
+        let (mut kept, mut prepared) = (Vec::new(), self.prepared.take());
+        for one in self.authorities.drain(..) {
+            let is = one.fingerprint()?;
+            if is == next_is || (is == to.former && to.step != Step::Finished) {
+                kept.push((is, one));
+            }
+        }
+        if let Some(one) = prepared.take_if(|one| one.certificate == next.certificate) {
+            kept.retain(|(is, _)| *is != next_is);
+            kept.push((next_is, one));
+        } else if kept.iter().all(|(is, _)| *is != next_is) {
+            kept.push((next_is, next));
+        }
+        let place = |wanted: Fingerprint| kept.iter().position(|(is, _)| *is == wanted);
+        let able = |place: &usize| kept[*place].1.key.is_some();
+        let (former, next) = (place(to.former), place(next_is));
+        let signing = match to.step {
+            // The next one signs nothing that not everybody trusts yet.
+            Step::Begun => former,
+            Step::Switched | Step::Finished => next.filter(able).or(former.filter(able)).or(next),
+        };
+        // A whole rotation was missed: there is nothing to go on from.
+        self.signing = signing.ok_or(AuthorityError::NoKey { authority: to.former })?;
+        self.authorities = kept.into_iter().map(|(_, one)| one).collect();
+        self.prepared = prepared;
         Ok(())
     }
 
-    pub(super) fn sign_with_newest(&mut self) {
-        self.signing = self.authorities.len().saturating_sub(1);
-    }
-
-    pub(super) fn forget_all_but_signing(&mut self) {
-        self.authorities.swap(0, self.signing);
-        self.authorities.truncate(1);
-        self.signing = 0;
+    /// With the authorities of another controller of the same fleet, and its own names.
+    pub(super) fn taken_from(self, other: Self) -> Result<Self, AuthorityError> {
+        if self.known_as() != other.known_as() {
+            let name = |one: &Self| one.known_as().unwrap_or_default().to_owned();
+            return Err(AuthorityError::OtherFleet { own: name(&self), other: name(&other) });
+        }
+        Ok(Self { authorities: other.authorities, signing: other.signing, prepared: other.prepared, ..self })
     }
 }
 
@@ -181,7 +227,11 @@ impl One {
         // Two authorities of the same name could not be told apart by their names while both are trusted.
         parameters.distinguished_name.push(DnType::CommonName, format!("Faultline authority {serial}"));
         let certificate = parameters.self_signed(&key)?.pem();
-        Ok(Self { key: key.serialize_pem(), certificate })
+        Ok(Self { key: Some(key.serialize_pem()), certificate })
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint, AuthorityError> {
+        Ok(Fingerprint::of(&self.der()?))
     }
 
     fn der(&self) -> Result<CertificateDer<'static>, AuthorityError> {

@@ -1,5 +1,4 @@
-use faultline_agent::credentials::CredentialsError;
-use jiff::Timestamp;
+use faultline_agent::credentials::{CredentialsError, Fingerprint};
 
 /// The authority cannot be made, opened or changed.
 #[derive(Debug, thiserror::Error)]
@@ -24,15 +23,22 @@ pub enum AuthorityError {
     /// No name of the controller was given.
     #[error("the controller needs a name by which agents reach it")]
     NoName,
-    /// It is not time yet for the next step of a rotation.
-    #[error("too early: agents that know only the old authority, or have its certificate, are there until {until}")]
-    TooEarly {
-        /// Then it is time.
-        until: Timestamp,
+    /// The key of the authority that signs is on other controllers alone.
+    #[error("this controller does not have the key of the fleet's authority {authority}")]
+    NoKey {
+        /// That authority.
+        authority: Fingerprint,
     },
-    /// The step is not the next one of a rotation.
-    #[error("{0}")]
-    NotNow(&'static str),
+    /// What is to be taken is of another fleet.
+    #[error(
+        "this is the authority of another fleet: hosts know its controllers as {other}, and those of this one as {own}"
+    )]
+    OtherFleet {
+        /// By which name hosts know the controllers of this one.
+        own: String,
+        /// And those of the other.
+        other: String,
+    },
     /// A certificate cannot be made.
     #[error("cannot make a certificate: {0}")]
     Sign(#[from] rcgen::Error),
@@ -54,8 +60,12 @@ impl AuthorityError {
                 "restore the folder from a copy; a new authority means to enrol every host again".into()
             }
             Self::Name(_) | Self::NoName => "as in `--name controller.example.org,10.0.0.7`".into(),
-            Self::TooEarly { .. } => "wait, or do it at once and enrol again the hosts that did not renew yet".into(),
-            Self::NotNow(_) => "a rotation is: begin, switch, finish".into(),
+            Self::NoKey { .. } => {
+                "copy the authority's folder of a controller that has it, as `faultline rotate status` says, and take it: \
+                 `faultline rotate join --data DIR --from COPY`"
+                    .into()
+            }
+            Self::OtherFleet { .. } => "copy the folder of a controller of the same fleet".into(),
             Self::Sign(_) | Self::Tls(_) => "this is a fault of the program".into(),
             Self::Files(error) => error.hint.clone(),
         }

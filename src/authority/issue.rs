@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use faultline_agent::credentials::{certificates, label_uri};
+use faultline_agent::credentials::{Fingerprint, certificates, label_uri};
 use jiff::Timestamp;
 use rcgen::{
     CertificateSigningRequestParams, DnType, Error, ExtendedKeyUsagePurpose, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
@@ -27,6 +27,10 @@ pub struct IssuedCertificate {
     pub certificate_chain: String,
     /// PEM of all authorities that are trusted now.
     pub trust_bundle: String,
+    /// The authority that signed it.
+    pub authority: Fingerprint,
+    /// Those in the bundle.
+    pub trusts: Vec<Fingerprint>,
 }
 
 impl Authority {
@@ -74,6 +78,8 @@ impl Authority {
         // Read as the port for agents will read it: what cannot be bound is refused here, not there.
         let identity = read.filter(|read| read.labels == *labels).ok_or(IssueError::Labels)?;
         let certificate_chain = pem + authorities.signing_pem();
-        Ok(IssuedCertificate { identity, certificate_chain, trust_bundle: authorities.bundle() })
+        let authority = Fingerprint::of(&authorities.signing_certificate()?);
+        let trusts = authorities.trusted()?.iter().map(Fingerprint::of).collect();
+        Ok(IssuedCertificate { identity, certificate_chain, trust_bundle: authorities.bundle(), authority, trusts })
     }
 }

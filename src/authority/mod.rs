@@ -36,7 +36,7 @@ pub use error::{AuthorityError, IssueError};
 pub use faultline_agent::credentials::{AgentName, PeerIdentity, Serial};
 pub use issue::IssuedCertificate;
 pub use revocations::{NotValid, Revocations};
-pub use rotation::{Pace, Rotation};
+pub use rotation::{Step, Succession};
 
 /// How long a certificate of an agent is valid unless told otherwise.
 pub const AGENT_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -83,12 +83,16 @@ impl Authority {
     /// If there is an authority in the folder already, none in `from`, others may read either, a name is none, or it cannot
     /// be written.
     pub fn join(folder: &Path, from: &Path, names: &[String], now: Timestamp) -> Result<Self, AuthorityError> {
-        let within = Self::folder(from);
-        let from = if within.is_dir() { &within } else { from };
-        let authorities = Authorities::read(from)?.joined_by(names)?;
+        let authorities = Authorities::read(&Self::copy(from))?.joined_by(names)?;
         private_file::folder(folder)?;
         authorities.write_new(folder)?;
         Self::of(folder, authorities, now)
+    }
+
+    /// The authority's folder in what was copied: that folder, or the data folder around it.
+    fn copy(from: &Path) -> PathBuf {
+        let within = Self::folder(from);
+        if within.is_dir() { within } else { from.to_owned() }
     }
 
     /// Opens the authority in a folder; makes a new server certificate if there is none that is still valid for long.

@@ -202,29 +202,115 @@ fn a_session_ends_with_its_certificate() {
     assert!(!clone.contains(peer.serial));
 }
 
+/// What the fleet decides upon the authority that was prepared here.
+fn successions(authority: &Authority) -> [Succession; 3] {
+    let (former, certificate) = (authority.fingerprint().unwrap(), authority.prepare(Timestamp::now()).unwrap());
+    [Step::Begun, Step::Switched, Step::Finished].map(|step| Succession {
+        step,
+        former,
+        certificate: certificate.clone(),
+    })
+}
+
 #[test]
-fn the_steps_of_a_rotation_have_an_order_and_a_crash_between_files_is_mended() {
+fn one_that_was_prepared_is_trusted_by_nobody_and_each_step_can_be_followed_again() {
     let (_scratch, folder, authority) = made();
     let now = Timestamp::now();
-    assert!(matches!(authority.switch_rotation(Pace::AtOnce, now), Err(AuthorityError::NotNow(_))));
-    assert!(matches!(authority.finish_rotation(Pace::AtOnce, now), Err(AuthorityError::NotNow(_))));
-    let old_server = fs::read_to_string(folder.join("server.json")).unwrap();
-    authority.begin_rotation(now).unwrap();
-    assert!(matches!(authority.begin_rotation(now), Err(AuthorityError::NotNow(_))));
+    let (old, bundle) = (authority.fingerprint().unwrap(), authority.trust_bundle());
+    let steps @ [begun, switched, finished] = &successions(&authority);
+    assert_eq!(authority.prepare(now).unwrap(), begun.certificate, "the same, as after a crash before it was told");
+    assert_eq!(Authority::open(&folder, now).unwrap().trust_bundle(), bundle);
+    let next = Fingerprint::of(&certificates(&begun.certificate).unwrap()[0]);
+    for (step, signs, trusted) in [(begun, old, 2), (switched, next, 2), (finished, next, 1)] {
+        let old_server = fs::read_to_string(folder.join("server.json")).unwrap();
+        assert!(authority.follow(step, now).unwrap());
+        assert!(!authority.follow(step, now).unwrap());
+        // As if the power had failed after the authorities were written and before the server certificate was.
+        fs::write(folder.join("server.json"), old_server).unwrap();
+        for authority in [&authority, &Authority::open(&folder, now).unwrap()] {
+            assert_eq!(authority.fingerprint().unwrap(), signs, "{step:?}");
+            assert_eq!(certificates(&authority.trust_bundle()).unwrap().len(), trusted, "{step:?}");
+            let text = fs::read_to_string(folder.join("server.json")).unwrap();
+            let stored: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let chain = certificates(stored["certificateChain"].as_str().unwrap()).unwrap();
+            assert_eq!(chain[1], authority.certificate().unwrap(), "{step:?}");
+        }
+    }
+    assert_eq!(authority.held().unwrap(), [next]);
+    assert!(!fs::read_to_string(folder.join("authority.json")).unwrap().contains("prepared"));
+    // A controller that was down follows at once to where the fleet is.
+    let (_scratch, _, late) = made();
+    let steps_of_late = successions(&late);
+    late.follow(&steps_of_late[2], now).unwrap();
+    assert_eq!(late.trust_bundle(), steps_of_late[2].certificate);
+    assert_ne!(steps, &steps_of_late);
+    // One that missed a whole rotation never signs with what it made itself instead.
+    let begun = Succession { former: next, ..successions(&late)[0].clone() };
+    assert!(matches!(late.follow(&begun, now), Err(AuthorityError::NoKey { authority }) if authority == next));
+    assert_eq!(late.trust_bundle(), steps_of_late[2].certificate);
+}
+
+#[test]
+fn a_key_that_is_elsewhere_is_brought_by_hand_and_signs_then() {
+    let (_scratch, folder, one) = made();
+    let scratch = tempfile::tempdir().unwrap();
+    let other_folder = Authority::folder(scratch.path());
+    let now = Timestamp::now();
+    let other = Authority::join(&other_folder, &folder, &["b.example".into()], now).unwrap();
+    let old = one.fingerprint().unwrap();
+    let [begun, switched, finished] = successions(&one);
+    let next = Fingerprint::of(&certificates(&begun.certificate).unwrap()[0]);
+    assert!(other.follow(&begun, now).unwrap());
+    assert_eq!((other.held().unwrap(), other.fingerprint().unwrap()), (vec![old], old));
+    assert_eq!(certificates(&other.trust_bundle()).unwrap().len(), 2, "it is trusted by its public part");
+    // It goes on with the old one as long as that is trusted.
+    assert!(!other.follow(&switched, now).unwrap());
+    assert_eq!(other.fingerprint().unwrap(), old);
+    let request = KeyRequest::new().unwrap().signing_request().unwrap();
+    assert!(issue(&other, &request).is_ok());
+    // Then it has nothing to sign with, says so, and does not start.
+    let error = other.follow(&finished, now).unwrap_err();
+    assert!(matches!(&error, AuthorityError::NoKey { authority } if *authority == next), "{error}");
+    assert!(error.hint().contains("faultline rotate join"), "{}", error.hint());
+    assert_eq!(other.trust_bundle(), finished.certificate, "what is over is trusted no more");
+    assert!(matches!(issue(&other, &request), Err(IssueError::Authority(AuthorityError::NoKey { .. }))));
+    assert!(matches!(Authority::open(&other_folder, now), Err(AuthorityError::NoKey { .. })));
+    assert!(!fs::read_to_string(other_folder.join("authority.json")).unwrap().contains("PRIVATE"));
+    // Taken while it serves.
+    one.follow(&begun, now).unwrap();
+    assert_eq!(Authority::take(&other_folder, &folder).unwrap().len(), 2);
+    assert!(other.follow(&begun, now).unwrap());
+    assert_eq!(other.held().unwrap().len(), 2);
+    for step in [&switched, &finished] {
+        assert!(other.follow(step, now).unwrap());
+        assert_eq!((other.fingerprint().unwrap(), other.names()), (next, vec!["b.example".to_owned()]));
+    }
+    Authority::open(&other_folder, now).unwrap();
+}
+
+#[test]
+fn a_begun_rotation_can_be_begun_anew_and_the_authority_of_another_fleet_is_not_taken() {
+    let (_scratch, folder, authority) = made();
+    let now = Timestamp::now();
+    let [begun, ..] = successions(&authority);
+    authority.follow(&begun, now).unwrap();
+    let lost = Fingerprint::of(&certificates(&begun.certificate).unwrap()[0]);
+    let [again, switched, _] = successions(&authority);
+    authority.follow(&again, now).unwrap();
     assert_eq!(certificates(&authority.trust_bundle()).unwrap().len(), 2);
-    let old = authority.fingerprint().unwrap();
-    authority.switch_rotation(Pace::AtOnce, now).unwrap();
-    assert_ne!(authority.fingerprint().unwrap(), old);
-    // As if the power had failed after the switch was written and before the server certificate was.
-    fs::write(folder.join("server.json"), old_server).unwrap();
-    let opened = Authority::open(&folder, now).unwrap();
-    let text = fs::read_to_string(folder.join("server.json")).unwrap();
-    let stored: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let chain = certificates(stored["certificateChain"].as_str().unwrap()).unwrap();
-    assert_eq!(chain[1], opened.certificate().unwrap());
-    opened.finish_rotation(Pace::AtOnce, now).unwrap();
-    let opened = Authority::open(&folder, now).unwrap();
-    assert_eq!(certificates(&opened.trust_bundle()).unwrap(), [opened.certificate().unwrap()]);
+    assert!(!authority.held().unwrap().contains(&lost), "the one that was given up is not trusted any more");
+    authority.follow(&switched, now).unwrap();
+    assert_eq!(authority.trust_bundle().matches("BEGIN").count(), 2);
+
+    let scratch = tempfile::tempdir().unwrap();
+    let foreign = Authority::folder(scratch.path());
+    Authority::create(&foreign, &["elsewhere.example".into()], now).unwrap();
+    let before = fs::read_to_string(folder.join("authority.json")).unwrap();
+    let error = Authority::take(&folder, scratch.path()).unwrap_err();
+    assert!(error.to_string().contains("elsewhere.example"), "{error}");
+    assert_eq!(fs::read_to_string(folder.join("authority.json")).unwrap(), before);
+    fs::set_permissions(foreign.join("authority.json"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(Authority::take(&folder, &foreign).is_err(), "others may have read it");
 }
 
 fn faultline_der(pem: &str) -> Vec<u8> {

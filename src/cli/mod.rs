@@ -30,6 +30,7 @@ mod panic;
 pub mod plan;
 pub mod recover;
 pub mod report;
+pub mod rotate;
 pub mod run;
 pub mod runs;
 pub mod sample;
@@ -103,6 +104,7 @@ commands! {
     Schedule => schedule,
     Gameday => gameday,
     Token => token,
+    Rotate => rotate,
     Audit => audit,
     Demo => demo,
     Sample => sample,

@@ -27,6 +27,7 @@ use crate::controller::identity::Identity;
 use crate::controller::journal::JournalPage;
 use crate::controller::plan::PlanAnswer;
 use crate::controller::ready::Readiness;
+use crate::controller::rotation::{RotationRequest, RotationView};
 use crate::controller::runs::{RunDetails, RunView, RunsPage, RunsWanted};
 use crate::controller::schedules::{FiresList, ScheduleDetails, ScheduleView, SchedulesList};
 use crate::controller::submit::Submission;
@@ -94,6 +95,24 @@ pub(super) async fn description(_: Call<Nothing, NoBody>) -> Answered<Json<Descr
         serde_json::Value::Object(description) => Ok(Json(Description(description))),
         _ => Err(Problem::ours("the description is no object")),
     }
+}
+
+// ---- the authority
+
+pub(super) async fn authority(call: Call<Nothing, NoBody>) -> Answered<Json<RotationView>> {
+    Ok(Json(call.controller.rotation(&call.principal).await?))
+}
+
+pub(super) async fn begin_rotation(call: Call<Nothing, Json<RotationRequest>>) -> Answered<Json<RotationView>> {
+    Ok(Json(call.controller.begin_rotation(&call.principal, call.body.0).await?))
+}
+
+pub(super) async fn switch_rotation(call: Call<Nothing, Json<RotationRequest>>) -> Answered<Json<RotationView>> {
+    Ok(Json(call.controller.switch_rotation(&call.principal, call.body.0).await?))
+}
+
+pub(super) async fn finish_rotation(call: Call<Nothing, Json<RotationRequest>>) -> Answered<Json<RotationView>> {
+    Ok(Json(call.controller.finish_rotation(&call.principal, call.body.0).await?))
 }
 
 // ---- runs

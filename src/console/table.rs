@@ -41,6 +41,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         endpoint(POST, "/v1/enrolment-tokens", "createEnrolmentToken", "Make a token by which hosts become agents; it is shown this once", Action::EnrolHost, does::create_enrolment_token),
         endpoint(DELETE, "/v1/enrolment-tokens/{token}", "revokeEnrolmentToken", "Take such a token back", Action::EnrolHost, does::revoke_enrolment_token),
 
+        endpoint(GET, "/v1/authority", "showAuthority", "Which authorities are trusted, how far a rotation is, and what its next step waits for", Action::SeeFleet, does::authority),
+        endpoint(POST, "/v1/authority/begin", "beginRotation", "Make the next authority, and have everybody trust it", Action::RotateAuthority, does::begin_rotation),
+        endpoint(POST, "/v1/authority/switch", "switchRotation", "Let the next authority sign", Action::RotateAuthority, does::switch_rotation),
+        endpoint(POST, "/v1/authority/finish", "finishRotation", "Forget the former authority, and refuse its certificates", Action::RotateAuthority, does::finish_rotation),
+
         endpoint(GET, "/v1/tokens", "listTokens", "Tokens for this API, the newest first, without their secrets", Action::SeeFleet, does::api_tokens),
         endpoint(POST, "/v1/tokens", "createToken", "Make a token for this API; it is shown this once", Action::MakeToken, does::create_api_token),
         endpoint(DELETE, "/v1/tokens/{token}", "revokeToken", "Take such a token back", Action::RevokeToken, does::revoke_api_token),

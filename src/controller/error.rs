@@ -1,4 +1,5 @@
 use crate::access::Denied;
+use crate::authority::AuthorityError;
 use crate::document::load::LoadError;
 use crate::game_day::machine::Illegal;
 use crate::game_day::sheet::SheetError;
@@ -100,6 +101,17 @@ pub enum ControllerError {
     /// The journal of a game day is not what it was.
     #[error(transparent)]
     Sheet(#[from] SheetError),
+    /// A step of a rotation of the authority would cut somebody off.
+    #[error("{message}")]
+    Rotation {
+        /// Whom.
+        message: String,
+        /// The way on.
+        hint: String,
+    },
+    /// The authority is not as it must be.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -138,7 +150,9 @@ impl ControllerError {
             Self::GameDay(Illegal::NotEntitled { .. }) => (403, "denied", "You may not do this"),
             Self::GameDay(Illegal::OtherPlan { .. }) => (409, "plan-changed", "The plan has changed"),
             Self::GameDay(Illegal::NoSuch { .. } | Illegal::Required) => (400, "request", "The request is wrong"),
-            Self::NotAsked { .. } | Self::GameDay(_) => (409, "not-now", "This makes no sense now"),
+            Self::NotAsked { .. } | Self::GameDay(_) | Self::Rotation { .. } => {
+                (409, "not-now", "This makes no sense now")
+            }
             Self::Report(_) | Self::Sheet(_) => (500, "report", "The report cannot be made"),
             Self::Store(error) => match error.refusal() {
                 Some(Refusal::Unknown { .. }) => (404, "unknown", "There is no such thing"),
@@ -146,12 +160,14 @@ impl ControllerError {
                     (401, "bad-token", "The token is refused")
                 }
                 Some(Refusal::KeyReused { .. }) => (422, "key-reused", "The key belongs to another request"),
+                Some(Refusal::NotNow(_)) => (409, "not-now", "This makes no sense now"),
                 Some(Refusal::Halted(_)) => (409, "halted", "The fleet is halted"),
                 Some(Refusal::Audit(_)) => (500, "tampered", "The audit log was tampered with"),
                 Some(_) => (409, "conflict", "This contradicts what there is"),
                 None if error.is_transient() => (503, "store", "The store cannot be reached"),
                 None => (500, "store", "The store gave way"),
             },
+            Self::Authority(_) => (500, "authority", "The authority is not as it must be"),
             Self::Broken(_) => (500, "broken", "The controller's host gave way"),
         }
     }
@@ -164,7 +180,8 @@ impl ControllerError {
             }
             Self::Denied(Denied::Own { .. } | Denied::NobodyAsked) => "somebody else must look at the plan".into(),
             Self::Denied(_) => "use a token whose scope includes it: `faultline token list` shows all".into(),
-            Self::Request { hint, .. } | Self::Unsuitable { hint, .. } => hint.clone(),
+            Self::Request { hint, .. } | Self::Unsuitable { hint, .. } | Self::Rotation { hint, .. } => hint.clone(),
+            Self::Authority(error) => error.hint(),
             Self::Document(_) => "`faultline check FILE` says the same before it is sent".into(),
             Self::Hosts(error) => error.hint().into(),
             Self::NotPlanned { host, .. } => {

@@ -126,6 +126,8 @@ impl Fixture {
             subject: name.into(),
             role: CertificateRole::Agent,
             not_after: Timestamp::now() + std::time::Duration::from_secs(3600),
+            authority: self.controller.authority.fingerprint().unwrap().to_string(),
+            trusts: vec![self.controller.authority.fingerprint().unwrap().to_string()],
         };
         self.controller.store.record_certificate(&certificate, Timestamp::now()).await.unwrap();
         let hello = Hello {

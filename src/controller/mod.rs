@@ -24,6 +24,7 @@ pub mod metrics;
 mod page;
 pub mod plan;
 pub mod ready;
+pub mod rotation;
 pub mod runs;
 pub mod schedules;
 mod settings;
@@ -34,6 +35,8 @@ mod waiting;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod rotation_tests;
 #[cfg(test)]
 mod several_tests;
 #[cfg(test)]

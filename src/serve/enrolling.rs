@@ -37,6 +37,8 @@ fn certificate(issued: &IssuedCertificate) -> NewCertificate {
         subject: issued.identity.name.to_string(),
         role: CertificateRole::Agent,
         not_after: issued.identity.not_after,
+        authority: issued.authority.to_string(),
+        trusts: issued.trusts.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -40,7 +40,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::first_admin::{self, FirstAdmin};
 use crate::authority::{AGENT_LIFE, Authority, AuthorityError, Revocations};
 use crate::console::router;
-use crate::controller::{Controller, FindAgent, Parts, Settings};
+use crate::controller::{Controller, ControllerError, FindAgent, Parts, Settings};
 use crate::dispatch::{Dispatcher, FleetAsked, Hosts, Running};
 use crate::document::load::LoadError;
 use crate::fleet::Agent;
@@ -229,6 +229,11 @@ pub async fn serve(options: Options, stop: CancellationToken, ready: impl FnOnce
     // What a process of this controller that was killed had connected is not any more; nobody is told otherwise.
     if let Err(error) = store.agents_lost(&id).await {
         tracing::warn!(%error, "the agents from before the restart are still shown as connected");
+    }
+    match controller.follow_rotation().await {
+        Err(ControllerError::Authority(error)) => return Err(error.into()),
+        Err(error) => tracing::warn!(%error, "it is not known yet whether the authority is being replaced"),
+        Ok(()) => {}
     }
     if let Err(error) = controller.read_revoked().await {
         tracing::warn!(%error, "the revoked certificates could not be read yet");

@@ -34,6 +34,10 @@ pub(super) async fn keep(controller: Arc<Controller>, reached: Reached, started:
         if let Err(error) = controller.read_revoked().await {
             tracing::warn!(%error, "the revoked certificates could not be read");
         }
+        if let Err(error) = controller.follow_rotation().await {
+            let hint = error.hint();
+            tracing::error!(%error, hint, "what the fleet decided of its authority could not be done here");
+        }
         match controller.authority().renew_server(Timestamp::now()) {
             Ok(true) => tracing::info!("the controller's certificate was renewed"),
             Ok(false) => {}

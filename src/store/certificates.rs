@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 
-use super::columns::{Columns, micros, words};
+use super::columns::{Columns, json, micros, words};
 use super::error::{Fault, Nature, Refusal, nature};
 use super::transaction::{Under, Work};
 use super::{Store, StoreError};
@@ -30,6 +30,10 @@ pub struct NewCertificate {
     pub role: CertificateRole,
     /// Until when it is valid.
     pub not_after: Timestamp,
+    /// The fingerprint of the authority that signed it.
+    pub authority: String,
+    /// Those of the authorities that its holder trusts from then on.
+    pub trusts: Vec<String>,
 }
 
 /// A certificate.
@@ -218,13 +222,16 @@ pub(super) async fn is_taken(work: &mut Work, agent: &str, now: Timestamp) -> Re
 
 pub(super) async fn insert(work: &mut Work, certificate: &NewCertificate, now: Timestamp) -> Result<(), Fault> {
     let inserted = sqlx::query(
-        "INSERT INTO certificates (serial, subject, role, issued_at, not_after) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO certificates (serial, subject, role, issued_at, not_after, authority, trusts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(certificate.serial.as_str())
     .bind(certificate.subject.as_str())
     .bind(certificate.role.as_str())
     .bind(micros(now))
     .bind(micros(certificate.not_after))
+    .bind(certificate.authority.as_str())
+    .bind(json(&certificate.trusts)?)
     .execute(work.on())
     .await;
     match inserted {

@@ -132,6 +132,9 @@ pub enum Refusal {
         /// Its serial number.
         serial: String,
     },
+    /// The authority is not where this could be the next step.
+    #[error("{0}")]
+    NotNow(&'static str),
     /// The fleet is halted.
     #[error("the fleet is halted since {} by {}: {}", .0.since, .0.by, .0.reason)]
     Halted(Halt),
@@ -254,6 +257,7 @@ impl Refusal {
             Self::KeyReused { .. } => "give each request a key of its own; the same one only to send the same again",
             Self::NameTaken { .. } => "`faultline agents revoke NAME` first, if that host is to be replaced",
             Self::RevokedCertificate { .. } => "enrol the host anew, if it is to come back",
+            Self::NotNow(_) => "the steps are begin, switch and finish; `faultline rotate status` says which is next",
             Self::Halted(_) => "find out why it was halted; `faultline halt --release` lets new runs in",
             Self::TakenOver { .. } => "the other controller finishes or undoes the run; see `faultline runs`",
             Self::State { .. } => "see the run's state with `faultline runs`",

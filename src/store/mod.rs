@@ -47,6 +47,7 @@ mod game_days;
 mod halt;
 mod leader;
 mod outbox;
+mod rotation;
 pub mod runs;
 mod schema;
 mod slots;
@@ -78,6 +79,7 @@ pub use self::game_days::{GameDay, GameDayCursor, GameDayEntry, GameDayPlan, New
 pub use self::halt::{Halt, Halted};
 pub use self::leader::Lead;
 pub use self::outbox::{Message, MessageState, NewMessage};
+pub use self::rotation::{CertificateInUse, ControllerAuthorities, Rotation, RotationStep};
 pub use self::schema::VERSION;
 pub use self::slots::{Occasion, Slot, SlotClaim, SlotOutcome};
 pub use self::tokens::TokenRefusal;

@@ -132,6 +132,12 @@ impl Fleet {
         Self { agent, controller: None, log, scratch, founding, admin, fingerprint, ports: None }
     }
 
+    /// The clients know it by these from now on, as a person who was told of another authority would.
+    pub fn known_by(&mut self, fingerprints: &serde_json::Value) {
+        let all: Vec<&str> = fingerprints.as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+        self.fingerprint = all.join(",");
+    }
+
     /// The id of the controller, as the store knows it.
     pub fn id(&self) -> String {
         let text = std::fs::read_to_string(self.path("controller/controller-id")).unwrap();

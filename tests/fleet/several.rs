@@ -174,8 +174,8 @@ async fn a_halt_of_which_a_controller_does_not_know_yet_is_not_taken_back_by_it(
 struct Due(Mutex<(bool, usize)>);
 
 impl Renewal for Due {
-    fn due(&self) -> Option<String> {
-        self.0.lock().unwrap().0.then(|| "request".to_owned())
+    fn due(&self, at_once: bool) -> Option<String> {
+        (at_once || self.0.lock().unwrap().0).then(|| "request".to_owned())
     }
 
     fn accept(&self, certificate_chain: &str, _: &str) -> Result<(), String> {
@@ -214,6 +214,14 @@ async fn the_certificate_is_renewed_once_for_all_sessions_and_each_is_dialled_an
         let back = told.iter().filter(|event| matches!(event, FleetEvent::Rejoined { .. })).count();
         assert_eq!((back, registry.connected()), (1, 1), "{told:?}");
     }
+    // Ordered by one of them, before it is due: once, however often it is ordered over one connection.
+    assert_eq!(registries[0].order_renewal(&["db-1".into(), "db-9".into()]), 1);
+    assert_eq!(registries[0].order_renewal(&["db-1".into()]), 0);
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!(*due.0.lock().unwrap(), (false, 2));
+    assert_eq!(registries[0].order_renewal(&["db-1".into()]), 1, "over the new connection");
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!((due.0.lock().unwrap().1, registries.each_ref().map(|registry| registry.connected())), (3, [1, 1]));
 }
 
 /// A directory in which only these can be dialled, and what was to be remembered.

@@ -33,8 +33,9 @@ pub fn system_time() -> Arc<dyn TimeProvider> {
 /// By what a controller is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControllerTrust {
-    /// Its authority's certificate has this fingerprint. The controller presents that certificate in its chain.
-    Pinned(Fingerprint),
+    /// Its authority's certificate has one of these fingerprints: several while the authority is being replaced. The
+    /// controller presents that certificate in its chain.
+    Pinned(Vec<Fingerprint>),
     /// Its authority is one of these, in PEM.
     Bundle(String),
 }
@@ -44,7 +45,7 @@ pub enum ControllerTrust {
 /// # Errors
 /// If TLS cannot be set up.
 pub fn enrolment(token: &EnrolmentToken, time: Arc<dyn TimeProvider>) -> Result<Arc<ClientConfig>, CredentialsError> {
-    anonymous(&ControllerTrust::Pinned(token.authority), &[b"h2"], time)
+    anonymous(&ControllerTrust::Pinned(vec![token.authority]), &[b"h2"], time)
 }
 
 /// For clients without a certificate (the API port): the controller proves itself, the client sends a token later.
@@ -57,7 +58,7 @@ pub fn anonymous(
     time: Arc<dyn TimeProvider>,
 ) -> Result<Arc<ClientConfig>, CredentialsError> {
     let known = match trust {
-        ControllerTrust::Pinned(fingerprint) => Known::ByFingerprint(*fingerprint),
+        ControllerTrust::Pinned(fingerprints) => Known::ByFingerprint(fingerprints.clone()),
         ControllerTrust::Bundle(pem) => {
             let roots = certificates(pem).ok_or_else(|| unusable("the trust bundle", "cannot be read as PEM"))?;
             Known::ByRoots(root_verifier(&roots)?)
@@ -129,7 +130,7 @@ struct ControllerVerifier {
 #[derive(Debug)]
 enum Known {
     ByRoots(Arc<WebPkiServerVerifier>),
-    ByFingerprint(Fingerprint),
+    ByFingerprint(Vec<Fingerprint>),
 }
 
 impl ServerCertVerifier for ControllerVerifier {
@@ -143,7 +144,7 @@ impl ServerCertVerifier for ControllerVerifier {
     ) -> Result<ServerCertVerified, Error> {
         let verifier = match &self.known {
             Known::ByRoots(verifier) => Arc::clone(verifier),
-            Known::ByFingerprint(fingerprint) => pinned(*fingerprint, intermediates, now)?,
+            Known::ByFingerprint(fingerprints) => pinned(fingerprints, intermediates, now)?,
         };
         verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
         match CertificateFacts::of(end_entity) {
@@ -176,14 +177,14 @@ impl ServerCertVerifier for ControllerVerifier {
     }
 }
 
-/// The verifier for the one authority with this fingerprint, if it was presented and is valid now: the validity of a
+/// The verifier for the one authority with such a fingerprint, if it was presented and is valid now: the validity of a
 /// trust anchor is not looked at by rustls.
 fn pinned(
-    fingerprint: Fingerprint,
+    fingerprints: &[Fingerprint],
     presented: &[CertificateDer<'_>],
     now: UnixTime,
 ) -> Result<Arc<WebPkiServerVerifier>, Error> {
-    let authority = presented.iter().find(|certificate| Fingerprint::of(certificate) == fingerprint);
+    let authority = presented.iter().find(|certificate| fingerprints.contains(&Fingerprint::of(certificate)));
     let authority = authority.ok_or(CertificateError::UnknownIssuer)?.clone().into_owned();
     let facts = CertificateFacts::of(&authority).map_err(|_| CertificateError::BadEncoding)?;
     let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);

@@ -2,7 +2,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, Sleep};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -70,6 +70,7 @@ pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, stream: Box<dyn
     let status = shared.desk.status().await;
     let (say, said) = mpsc::channel(limits::REQUESTS * 2);
     let hello = shared.greeting.hello(shared.next_number(), shared.desk.clock.now(), &status, &alone);
+    let ordered = Arc::new(Notify::new());
     let mut session = Session {
         desk: Arc::clone(&shared.desk),
         controller: party.controller.clone(),
@@ -78,9 +79,10 @@ pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, stream: Box<dyn
         alone: Unheard::of_greeting(alone),
         asked: None,
         stands: false,
+        renew: Arc::clone(&ordered),
     };
     session.send(Said::Hello(hello));
-    let renewing = shared.renewing.renew(connection.clone(), party.dialled_with);
+    let renewing = shared.renewing.renew(connection.clone(), party.dialled_with, &ordered);
     let mut client = client(connection);
     let opened = tokio::time::timeout(limits::CONNECT, client.session(ReceiverStream::new(said))).await;
     let end = match opened {
@@ -112,6 +114,8 @@ struct Session<C> {
     /// The heartbeats that the controller wants, active and idle.
     asked: Option<(Duration, Duration)>,
     stands: bool,
+    /// Told when the controller orders a new certificate.
+    renew: Arc<Notify>,
 }
 
 impl<C: Clock> Session<C> {
@@ -226,6 +230,7 @@ impl<C: Clock> Session<C> {
             (Some(Heard::Request(_)), None) => {
                 return Some(self.lost(Trouble::unreachable(peer, "it asks before it has said welcome")));
             }
+            (Some(Heard::Renew(_)), _) => self.renew.notify_one(),
             (Some(Heard::Ending(ending)), _) => {
                 let message = format!("the controller at {peer} ends the session: {}", ending.reason);
                 let hint = "see `faultline agents` there".to_owned();

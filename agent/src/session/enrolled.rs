@@ -19,8 +19,8 @@ pub fn folder(state: &StateFolder) -> PathBuf {
 
 /// New certificates for old ones, while a session stands.
 pub trait Renewal: Send + Sync + 'static {
-    /// PEM of a signing request for a new key, if it is time for one.
-    fn due(&self) -> Option<String>;
+    /// PEM of a signing request for a new key, if it is time for one, or one is wanted at once.
+    fn due(&self, at_once: bool) -> Option<String>;
 
     /// Takes the answer to the last request; from the next connection on it is used.
     ///
@@ -95,9 +95,9 @@ impl Identity for Enrolled {
 }
 
 impl Renewal for Enrolled {
-    fn due(&self) -> Option<String> {
+    fn due(&self, at_once: bool) -> Option<String> {
         let mut held = self.held();
-        if !held.credentials.needs_renewal(Timestamp::now(), self.0.seed) {
+        if !at_once && !held.credentials.needs_renewal(Timestamp::now(), self.0.seed) {
             return None;
         }
         let made = KeyRequest::new().and_then(|request| request.signing_request().map(|text| (request, text)));

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use super::connection::{Connection, client};
 use super::wire::RenewRequest;
@@ -31,17 +31,18 @@ impl Renewing {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Renews the certificate over a standing connection when it is due. Ends once there is another than that with which
+    /// Renews the certificate over a standing connection when it is due, or ordered over it. Ends once there is another than that with which
     /// the connection was dialled, and else never.
-    pub(super) async fn renew(&self, connection: Connection, dialled_with: u64) {
+    pub(super) async fn renew(&self, connection: Connection, dialled_with: u64, ordered: &Notify) {
         let Some(renewal) = &self.renewal else { return std::future::pending().await };
+        let mut at_once = false;
         loop {
             if self.generation() != dialled_with {
                 return;
             }
             // While another session is at it, this one looks again later.
             if let Ok(_turn) = self.turn.try_lock()
-                && let Some(signing_request) = renewal.due()
+                && let Some(signing_request) = renewal.due(at_once)
             {
                 match renew_now(renewal.as_ref(), connection.clone(), signing_request).await {
                     Ok(()) => {
@@ -54,7 +55,11 @@ impl Renewing {
                     }
                 }
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                // An order is carried out once; after a failure with the next look.
+                () = ordered.notified() => at_once = true,
+            }
         }
     }
 }

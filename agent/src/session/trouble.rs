@@ -63,7 +63,9 @@ impl Trouble {
                     format!(
                         "the controller at {peer} is not the one at which this host was enrolled: another authority signed its certificate"
                     ),
-                    "enrol this host there: `faultline-agent enrol --controller URL --token TOKEN`".into(),
+                    "enrol this host there: `faultline-agent enrol --controller URL --token TOKEN`; if the authority was \
+                     replaced since (`faultline rotate`), with a token made since"
+                        .into(),
                 ),
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => lasting(
                     format!("the certificate of the controller at {peer} is for another name"),

@@ -169,7 +169,8 @@ async fn connect(
         let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let hint = match rustls {
             Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
-                "it is not the controller of this authority: compare --fingerprint or --ca with what `faultline init` printed"
+                "it is not the controller of this authority: compare --fingerprint or --ca with what `faultline init` printed; \
+                 if the authority was replaced since, ask an admin for the new one (`faultline rotate status`)"
             }
             Some(rustls::Error::InvalidCertificate(
                 rustls::CertificateError::NotValidForName | rustls::CertificateError::NotValidForNameContext { .. },

@@ -33,9 +33,16 @@ pub struct ControllerFlags {
         help_heading = "Controller"
     )]
     pub ca: Option<PathBuf>,
-    /// The fingerprint of that certificate instead, as `faultline init` prints it
-    #[arg(long, global = true, value_name = "SHA256", env = "FAULTLINE_FINGERPRINT", help_heading = "Controller")]
-    pub fingerprint: Option<Fingerprint>,
+    /// The fingerprint of that certificate instead, as `faultline init` prints it; of two while it is being replaced
+    #[arg(
+        long,
+        global = true,
+        value_name = "SHA256,…",
+        value_delimiter = ',',
+        env = "FAULTLINE_FINGERPRINT",
+        help_heading = "Controller"
+    )]
+    pub fingerprint: Vec<Fingerprint>,
 }
 
 impl ControllerFlags {
@@ -64,13 +71,13 @@ impl ControllerFlags {
     }
 
     fn trust(&self) -> Result<ControllerTrust, Failure> {
-        match (&self.ca, self.fingerprint) {
+        match (&self.ca, &*self.fingerprint) {
             (Some(file), _) => match std::fs::read_to_string(file) {
                 Ok(pem) => Ok(ControllerTrust::Bundle(pem)),
                 Err(error) => Err(Failure::usage(format!("cannot read the certificate {}", file.display())).because(error)),
             },
-            (None, Some(fingerprint)) => Ok(ControllerTrust::Pinned(fingerprint)),
-            (None, None) => Err(Failure::usage("it is not said by what the controller is known").hint(
+            (None, pinned @ [_, ..]) => Ok(ControllerTrust::Pinned(pinned.to_vec())),
+            (None, []) => Err(Failure::usage("it is not said by what the controller is known").hint(
                 "give --fingerprint (or FAULTLINE_FINGERPRINT) as `faultline init` printed it, or --ca FILE (FAULTLINE_CA)",
             )),
         }

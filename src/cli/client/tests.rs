@@ -60,7 +60,7 @@ impl Served {
         let file = folder.path().join("token");
         let token = &self.tokens.iter().find(|(of, _)| *of == role).unwrap().1;
         std::fs::write(&file, format!("{token}\n")).unwrap();
-        let fingerprint = Some(self.fingerprint);
+        let fingerprint = vec![self.fingerprint];
         let flags = ControllerFlags { controller: None, token_file: Some(file), ca: None, fingerprint };
         flags.client_of(&self.url).unwrap()
     }
@@ -169,11 +169,11 @@ fn every_way_to_be_refused_is_told_with_the_way_on() {
     let file = folder.path().join("token");
     std::fs::write(&file, "fla1.0123456789abcdef.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
     let flags =
-        ControllerFlags { controller: None, token_file: Some(file), ca: None, fingerprint: Some(served.fingerprint) };
+        ControllerFlags { controller: None, token_file: Some(file), ca: None, fingerprint: vec![served.fingerprint] };
     let (text, code) = told(flags.client_of(&served.url).unwrap().get::<AgentsList>("/v1/agents").unwrap_err());
     assert!(code == 3 && text.contains("the token is not accepted"), "{text}");
     let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
-    let stranger = ControllerFlags { fingerprint: Some(other), ..flags.clone() };
+    let stranger = ControllerFlags { fingerprint: vec![other], ..flags.clone() };
     let (text, code) = told(stranger.client_of(&served.url).unwrap().get::<AgentsList>("/v1/agents").unwrap_err());
     assert!(code == 3 && text.contains("it is not the controller of this authority"), "{text}");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -185,7 +185,7 @@ fn every_way_to_be_refused_is_told_with_the_way_on() {
     assert!(text.contains("the token is not accepted"), "{text}");
 
     for (flags, hint) in [
-        (ControllerFlags { fingerprint: None, ..flags.clone() }, "--fingerprint"),
+        (ControllerFlags { fingerprint: Vec::new(), ..flags.clone() }, "--fingerprint"),
         (ControllerFlags { token_file: Some(folder.path().join("none")), ..flags.clone() }, "cannot read the token"),
         (ControllerFlags { ca: Some(folder.path().join("none")), ..flags }, "cannot read the certificate"),
     ] {

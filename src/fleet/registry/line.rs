@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use faultline_agent::session::limits;
 use faultline_agent::session::wire::answer::Outcome;
 use faultline_agent::session::wire::controller_message::Message;
 use faultline_agent::session::wire::request::Kind;
-use faultline_agent::session::wire::{Answer, ControllerMessage, Ending, Request};
+use faultline_agent::session::wire::{Answer, ControllerMessage, Ending, RenewOrder, Request};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -25,6 +25,8 @@ pub(crate) struct Line {
     state: Mutex<State>,
     /// Which list of the other controllers the agent was told last.
     pub(super) others_told: AtomicU64,
+    /// Whether the agent was told to renew its certificate. Each certificate has a line of its own.
+    renewal_ordered: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -83,7 +85,17 @@ impl Line {
         // Two more than can be asked: the welcome and the ending.
         let (outgoing, out) = mpsc::channel(limits::REQUESTS + 2);
         let state = State { clock: (clock_ns, Instant::now()), next: 1, waiting: BTreeMap::new(), ended: false };
-        (Self { number, life, outgoing, state: Mutex::new(state), others_told: AtomicU64::new(0) }, out)
+        (
+            Self {
+                number,
+                life,
+                outgoing,
+                state: Mutex::new(state),
+                others_told: AtomicU64::new(0),
+                renewal_ordered: AtomicBool::new(false),
+            },
+            out,
+        )
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -127,6 +139,18 @@ impl Line {
         state.next += 1;
         state.waiting.insert(id, tell);
         Ok(Asked { line: self, id, told, until: Instant::now() + within })
+    }
+
+    /// Tells the agent to renew its certificate now; whether that was not told before over this line.
+    pub(crate) fn order_renewal(&self) -> bool {
+        if self.renewal_ordered.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        let message = ControllerMessage { alive_ns: self.alive_ns(), message: Some(Message::Renew(RenewOrder {})) };
+        let told = self.outgoing.try_send(Box::new(message)).is_ok();
+        // Where it does not fit, it is told another time.
+        self.renewal_ordered.store(told, Ordering::Relaxed);
+        told
     }
 
     /// An answer came. One that nobody waits for is nobody's.

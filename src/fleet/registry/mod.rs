@@ -158,6 +158,11 @@ impl Registry {
         }
     }
 
+    /// Tells those of these hosts that are connected to renew their certificates now; how many had not been told yet.
+    pub fn order_renewal(&self, hosts: &[String]) -> usize {
+        hosts.iter().filter(|host| self.line(host).is_some_and(|line| line.order_renewal())).count()
+    }
+
     /// Ends all sessions: the controller stops, and asks the agents to come back.
     pub fn end_all(&self, reason: &str) {
         for host in self.hosts().values_mut() {

@@ -12,10 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{LEASE, Place, around, at, both, by, count, nightly, run};
 use crate::audit::Deed;
 use crate::store::runs::{NewRun, Origin, RunFilter, RunState};
-use crate::store::{
-    CertificateRole, DefinitionKind, NewCertificate, NewEnrolmentToken, NewMessage, Refusal, SlotClaim, Store,
-    TokenRefusal,
-};
+use crate::store::{DefinitionKind, NewEnrolmentToken, NewMessage, Refusal, SlotClaim, Store, TokenRefusal};
 
 const TASKS: usize = 16;
 
@@ -177,12 +174,7 @@ fn a_token_is_redeemed_as_often_as_it_may_be() {
             };
             stores[0].create_enrolment_token(&token, at(0)).await.unwrap();
             let redeemed = at_once(&stores, |task, store| async move {
-                let certificate = NewCertificate {
-                    serial: format!("{uses}-{task}"),
-                    subject: format!("agent-{uses}-{task}"),
-                    role: CertificateRole::Agent,
-                    not_after: at(1_000),
-                };
+                let certificate = super::tokens::of(&format!("agent-{uses}-{task}"), &format!("{uses}-{task}"));
                 match store.enrol(&format!("hash{uses}"), &certificate, at(1)).await {
                     Ok(_) => 1,
                     Err(error) => {

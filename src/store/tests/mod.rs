@@ -11,6 +11,7 @@ mod once;
 mod opening;
 mod outbox;
 mod postgres;
+mod rotation;
 mod runs;
 mod schedules;
 mod tokens;

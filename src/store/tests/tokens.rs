@@ -25,8 +25,10 @@ fn enrolment(id: &str) -> NewEnrolmentToken {
     }
 }
 
-fn of(agent: &str, serial: &str) -> NewCertificate {
-    NewCertificate { serial: serial.into(), subject: agent.into(), role: CertificateRole::Agent, not_after: at(1_000) }
+pub(super) fn of(agent: &str, serial: &str) -> NewCertificate {
+    let (role, not_after) = (CertificateRole::Agent, at(1_000));
+    let (authority, trusts) = ("old".into(), vec!["old".into()]);
+    NewCertificate { serial: serial.into(), subject: agent.into(), role, not_after, authority, trusts }
 }
 
 #[test]
@@ -142,12 +144,8 @@ fn an_api_token_is_valid_until_it_expires_or_is_revoked() {
 fn certificates_are_revoked_for_ever() {
     both(|place| async move {
         let store = place.open().await;
-        let certificate = |serial: &str, subject: &str, end| NewCertificate {
-            serial: serial.into(),
-            subject: subject.into(),
-            role: CertificateRole::Agent,
-            not_after: at(end),
-        };
+        let certificate =
+            |serial: &str, subject: &str, end| NewCertificate { not_after: at(end), ..of(subject, serial) };
         store.record_certificate(&certificate("01", "db-1", 100), at(0)).await.unwrap();
         store.record_certificate(&certificate("02", "db-1", 200), at(50)).await.unwrap();
         store.record_certificate(&certificate("03", "db-2", 200), at(50)).await.unwrap();
