@@ -171,6 +171,9 @@ async fn every_endpoint_wants_a_token_of_its_role_and_answers_as_described() {
             "revokeAgent",
             "halt",
             "release",
+            "beginRotation",
+            "switchRotation",
+            "finishRotation",
         ]
         .iter()
         .position(|last| endpoint.name == *last)

@@ -4,6 +4,7 @@
 //! dispatcher. What is true at the moment (agents, faults, the halt) is read when the metrics are asked for.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode};
 use prometheus_client::metrics::counter::Counter;
@@ -34,6 +35,11 @@ impl EncodeLabelValue for Word {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct VerdictLabel {
     verdict: Word,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HostLabel {
+    host: Word,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -112,14 +118,13 @@ impl Controller {
             gauge.set(value);
             registry.register(name, help, gauge);
         };
-        let views = self.registry.views();
-        let connected = views.iter().filter(|view| view.connected);
-        let (active, stuck) = connected
-            .clone()
-            .fold((0, 0), |(active, stuck), view| (active + view.status.active.len(), stuck + view.status.stuck.len()));
-        gauge("agents_connected", "Agents connected to this controller", whole(connected.count()));
-        gauge("faults_active", "Faults in place on hosts connected to this controller", whole(active));
-        gauge("faults_stuck", "Faults on those hosts that could not be undone", whole(stuck));
+        let tally = self.registry.tally();
+        gauge("agents_connected", "Agents connected to this controller", whole(tally.connected));
+        let help =
+            "Agents connected to this controller with faults in place, which live by a lease that heartbeats renew";
+        gauge("leases_running", help, whole(tally.leases));
+        gauge("faults_active", "Faults in place on hosts connected to this controller", whole(tally.active));
+        gauge("faults_stuck", "Faults on those hosts that could not be undone", whole(tally.stuck));
         gauge("runs_driven", "Runs driven by this controller", whole(self.running.len()));
         let filter = RunFilter { states: OPEN.to_vec(), ..RunFilter::default() };
         let stored = async {
@@ -150,6 +155,15 @@ impl Controller {
                 tracing::warn!(%error, "the metrics lack what is in the store");
             }
         }
+        let ages = Family::<HostLabel, Gauge<f64, AtomicU64>>::default();
+        for (host, age) in tally.heard {
+            ages.get_or_create(&HostLabel { host: Word(host) }).set(age.as_secs_f64());
+        }
+        let help = "How long ago this controller heard each host that was connected to it in its life, in seconds";
+        registry.register("heartbeat_age_seconds", help, ages);
+        let beats = self.registry.beats();
+        registry.register("heartbeats", "Heartbeats of agents that were handled", beats.handled);
+        registry.register("heartbeat_handling_seconds", "How long a heartbeat takes here, in seconds", beats.seconds);
         let Metrics { verdicts, dispatch, store_errors, answers } = self.metrics.clone();
         registry.register("runs_finished", "Runs that ended at this controller, by verdict, or `cancelled`", verdicts);
         let help = "From the command to a fault being in place on its host, in seconds";
@@ -159,5 +173,55 @@ impl Controller {
         let mut text = String::new();
         encode(&mut text, &registry).map_err(|error| ControllerError::Broken(error.to_string()))?;
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Role;
+    use crate::controller::fixture::{Fixture, somebody};
+
+    #[tokio::test]
+    async fn the_names_and_kinds_of_the_metrics_stay() {
+        let fixture = Fixture::new().await;
+        fixture.host("db-1", &[]).await;
+        fixture.controller.metrics().answered(200);
+        let label = VerdictLabel { verdict: Word("held".into()) };
+        fixture.controller.metrics().verdicts.get_or_create(&label).inc();
+        let beat = faultline_agent::session::wire::Heartbeat::default();
+        let registry = fixture.controller.registry();
+        let line = registry.line("db-1").unwrap();
+        for _ in 0..3 {
+            registry.beat("db-1", &line, beat.clone());
+        }
+        let text = fixture.controller.exposition(&somebody("ann", Role::Viewer)).await.unwrap();
+        let mut names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE faultline_")).collect();
+        names.sort_unstable();
+        insta::assert_snapshot!(names.join("\n"), @r"
+        agents_connected gauge
+        api_answers counter
+        build info
+        dispatch_seconds histogram
+        faults_active gauge
+        faults_stuck gauge
+        halted gauge
+        heartbeat_age_seconds gauge
+        heartbeat_handling_seconds histogram
+        heartbeats counter
+        hosts_unclean gauge
+        leases_running gauge
+        runs gauge
+        runs_driven gauge
+        runs_finished counter
+        store_errors counter
+        store_up gauge
+        ");
+        let said = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+        assert_eq!(said("faultline_heartbeats_total 3"), 1, "{text}");
+        assert_eq!(said("faultline_heartbeat_handling_seconds_count 3"), 1, "{text}");
+        assert_eq!(said("faultline_heartbeat_age_seconds{host=\"db-1\"} "), 1, "{text}");
+        assert_eq!(said("faultline_agents_connected 1"), 1, "{text}");
+        assert_eq!(said("faultline_leases_running 0"), 1, "{text}");
     }
 }

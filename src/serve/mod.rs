@@ -17,6 +17,7 @@ mod game_days;
 mod halting;
 mod hearing;
 mod host_halts;
+mod identity;
 mod presence;
 mod scheduling;
 mod telling;
@@ -26,8 +27,7 @@ mod waiting;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use faultline_agent::credentials::CredentialsError;
@@ -48,10 +48,10 @@ use crate::fleet::registry::{FleetEvent, Registry};
 use crate::fleet::remote::RemoteAgent;
 use crate::fleet::server::{self, AuthorityGate, enrolment};
 use crate::notify::{self, Notifier};
-use crate::targets::hosts::HostFacts;
-use telling::Telling;
-
 use crate::store::{NewApiToken, Refusal, Store, StoreAddress, StoreError};
+use crate::targets::hosts::HostFacts;
+use identity::{Reached, identity};
+use telling::Telling;
 
 /// What a controller is started with.
 #[derive(Debug, Clone)]
@@ -125,23 +125,6 @@ pub struct Listening {
     pub api: SocketAddr,
     /// For agents.
     pub agents: SocketAddr,
-}
-
-/// Where a controller is reached from elsewhere, as it tells others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Reached {
-    /// The URL of its API.
-    api: String,
-    /// host:port for agents.
-    agents: String,
-}
-
-impl Reached {
-    fn of(host: &str, listening: Listening) -> Self {
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        let (api, agents) = (listening.api.port(), listening.agents.port());
-        Self { api: format!("https://{host}:{api}"), agents: format!("{host}:{agents}") }
-    }
 }
 
 /// The hosts of the fleet, each by its agent's session.
@@ -277,30 +260,6 @@ fn address_of(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
 }
 
-/// The controller's id, the same after a restart: by it it finds the runs that it had, and agents know whose their faults
-/// are. It belongs to this folder alone: in a copy of the folder, which another controller may be made of, it is made anew,
-/// since two with one id would take each other's runs. So the file says its own number in the file system, which no copy has.
-fn identity(data: &Path) -> Result<String, ServeError> {
-    let path = data.join("controller-id");
-    let failed = |source| ServeError::File { path: path.clone(), source };
-    let number = || std::fs::metadata(&path).map(|metadata| metadata.ino()).map_err(failed);
-    let known = std::fs::read_to_string(&path).unwrap_or_default();
-    match known.split_whitespace().collect::<Vec<_>>()[..] {
-        [id, own] if own == number()?.to_string() => return Ok(id.to_owned()),
-        // As a start leaves it that was cut off half-way.
-        [id] => {
-            std::fs::write(&path, format!("{id} {}\n", number()?)).map_err(failed)?;
-            return Ok(id.to_owned());
-        }
-        [id, _] => tracing::warn!(id, "this folder is a copy of that of another controller: it gets an id of its own"),
-        _ => {}
-    }
-    let id = format!("controller-{:08x}", crate::targets::draw_seed());
-    std::fs::write(&path, format!("{id}\n")).map_err(failed)?;
-    std::fs::write(&path, format!("{id} {}\n", number()?)).map_err(failed)?;
-    Ok(id)
-}
-
 /// The token that `faultline init` made, on the first start.
 async fn admit_first_admin(store: &Store, admin: Option<FirstAdmin>) -> Result<(), StoreError> {
     let Some(admin) = admin else { return Ok(()) };
@@ -316,34 +275,5 @@ async fn admit_first_admin(store: &Store, admin: Option<FirstAdmin>) -> Result<(
     match store.create_api_token(&token, store.now().await?).await {
         Err(error) if matches!(error.refusal(), Some(Refusal::Exists { .. })) => Ok(()),
         made => made,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_stays_with_its_folder_and_a_copy_gets_another() {
-        let scratch = tempfile::tempdir().unwrap();
-        let id = identity(scratch.path()).unwrap();
-        assert_eq!(identity(scratch.path()).unwrap(), id);
-        let copy = tempfile::tempdir().unwrap();
-        std::fs::copy(scratch.path().join("controller-id"), copy.path().join("controller-id")).unwrap();
-        let other = identity(copy.path()).unwrap();
-        assert_ne!(other, id);
-        assert_eq!(identity(copy.path()).unwrap(), other);
-        assert_eq!(identity(scratch.path()).unwrap(), id);
-        std::fs::write(copy.path().join("controller-id"), "controller-7\n").unwrap();
-        assert_eq!(identity(copy.path()).unwrap(), "controller-7", "half-way through its first start");
-    }
-
-    #[test]
-    fn others_are_told_a_name_with_the_ports_that_are_open() {
-        let listening = Listening { api: "0.0.0.0:7443".parse().unwrap(), agents: "0.0.0.0:7444".parse().unwrap() };
-        let told = |host| Reached::of(host, listening);
-        let reached = told("chaos.example");
-        assert_eq!((&*reached.api, &*reached.agents), ("https://chaos.example:7443", "chaos.example:7444"));
-        assert_eq!(told("fd00::1").agents, "[fd00::1]:7444");
     }
 }

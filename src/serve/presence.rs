@@ -11,37 +11,21 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::telling::Telling;
-use crate::fleet::registry::{HostView, Registry};
+use crate::fleet::registry::{HostView, Mark, Registry};
 use crate::store::{AgentConnection, AgentHealth, Report, Store, StoreError};
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What was written last of a host.
+/// Of a connection whose status is not written yet: no status has this number.
+const UNTOLD: u64 = u64::MAX;
+
+/// What was written last of a host that is connected.
 struct Written {
     epoch: i64,
-    serial: String,
-    boot: String,
-    labels: BTreeMap<String, String>,
-    known: Option<Signs>,
-}
-
-/// What of a status is worth writing: not how long each fault still has, which is another number each time.
-#[derive(Default, PartialEq)]
-struct Signs {
-    active: BTreeSet<String>,
+    /// What of it is in the store; of a status that is not, [`UNTOLD`].
+    mark: Mark,
     stuck: BTreeSet<String>,
-    stops: bool,
-}
-
-impl Signs {
-    fn of(status: &NodeStatus) -> Self {
-        Self {
-            active: status.active.iter().map(|fault| fault.id.to_string()).collect(),
-            stuck: status.stuck.iter().map(|fault| fault.id.to_string()).collect(),
-            stops: status.must_stop.is_some(),
-        }
-    }
 }
 
 /// Keeps the store up to date until the stop.
@@ -54,8 +38,12 @@ pub(super) async fn keep(
 ) {
     let mut written: BTreeMap<String, Written> = BTreeMap::new();
     loop {
-        for view in registry.views() {
-            if let Err(error) = note(&store, &controller, &view, &telling, &mut written).await {
+        for (view, mark) in registry.changed_since(|host| written.get(host).map(|known| known.mark)) {
+            let noted = match mark {
+                Some(mark) => note(&store, &controller, &view, mark, &telling, &mut written).await,
+                None => forget(&store, &view.name, &mut written).await,
+            };
+            if let Err(error) = noted {
                 tracing::warn!(host = view.name, %error, "the store does not know how this host is");
             }
         }
@@ -67,52 +55,58 @@ pub(super) async fn keep(
     let _ = store.agents_lost(&controller).await;
 }
 
+/// It is not connected any more; told until the store knows.
+async fn forget(store: &Store, host: &str, written: &mut BTreeMap<String, Written>) -> Result<(), StoreError> {
+    if let Some(gone) = written.get(host) {
+        store.agent_disconnected(host, gone.epoch, store.now().await?).await?;
+        written.remove(host);
+    }
+    Ok(())
+}
+
 async fn note(
     store: &Store,
     controller: &str,
     view: &HostView,
+    mark: Mark,
     telling: &Telling,
     written: &mut BTreeMap<String, Written>,
 ) -> Result<(), StoreError> {
-    let known = written.get(&view.name);
-    if !view.connected {
-        if let Some(gone) = written.remove(&view.name) {
-            store.agent_disconnected(&view.name, gone.epoch, store.now().await?).await?;
+    let before = written.get(&view.name);
+    let stuck_before = before.map(|known| known.stuck.clone()).unwrap_or_default();
+    let epoch = match before {
+        Some(known) if known.mark.line == mark.line => known.epoch,
+        _ => {
+            let epoch = store.agent_connected(&connection(view, controller), store.now().await?).await?;
+            let known = Written { epoch, mark: Mark { statuses: UNTOLD, ..mark }, stuck: stuck_before.clone() };
+            written.insert(view.name.clone(), known);
+            epoch
         }
-        return Ok(());
-    }
-    if known
-        .is_none_or(|known| known.serial != view.serial || known.boot != view.boot_id || known.labels != view.labels)
-    {
-        let connection = AgentConnection {
-            name: view.name.clone(),
-            labels: view.labels.clone(),
-            bound: view.bound.clone(),
-            capabilities: Value::Null,
-            certificate: view.serial.clone(),
-            version: view.program.clone(),
-            controller: controller.to_owned(),
-        };
-        let epoch = store.agent_connected(&connection, store.now().await?).await?;
-        let (serial, boot, labels) = (view.serial.clone(), view.boot_id.clone(), view.labels.clone());
-        let now = Written { epoch, serial, boot, labels, known: None };
-        written.insert(view.name.clone(), now);
-    }
-    let Some(known) = written.get_mut(&view.name) else { return Ok(()) };
-    let signs = Signs::of(&view.status);
-    if known.known.as_ref() != Some(&signs) {
-        let reported = store.agent_reported(&view.name, known.epoch, &report(&view.status), store.now().await?).await;
-        if let Err(error) = reported {
-            if error.refusal().is_some() {
-                // The store does not know this connection any more: it is told of it anew.
-                written.remove(&view.name);
-            }
-            return Err(error);
+    };
+    let reported = store.agent_reported(&view.name, epoch, &report(&view.status), store.now().await?).await;
+    if let Err(error) = reported {
+        if error.refusal().is_some() {
+            // The store does not know this connection any more: it is told of it anew.
+            written.remove(&view.name);
         }
-        let before = known.known.replace(signs).unwrap_or_default();
-        telling.stuck(view, &before.stuck);
+        return Err(error);
     }
+    let stuck = view.status.stuck.iter().map(|fault| fault.id.to_string()).collect();
+    telling.stuck(view, &stuck_before);
+    written.insert(view.name.clone(), Written { epoch, mark, stuck });
     Ok(())
+}
+
+fn connection(view: &HostView, controller: &str) -> AgentConnection {
+    AgentConnection {
+        name: view.name.clone(),
+        labels: view.labels.clone(),
+        bound: view.bound.clone(),
+        capabilities: Value::Null,
+        certificate: view.serial.clone(),
+        version: view.program.clone(),
+        controller: controller.to_owned(),
+    }
 }
 
 fn report(status: &NodeStatus) -> Report {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::Reached;
+use super::identity::Reached;
 use crate::controller::Controller;
 use crate::store::{Controller as Seen, StoreError};
 

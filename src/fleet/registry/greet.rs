@@ -41,6 +41,7 @@ impl Registry {
             session: hello.session,
             heard: Instant::now(),
             status,
+            statuses: 0,
             alone: VecDeque::new(),
             line: Some(Arc::clone(&line)),
         };

@@ -14,10 +14,12 @@ const ALONE: usize = 256;
 impl Registry {
     /// A heartbeat came over a line.
     pub(crate) fn beat(&self, name: &str, line: &Arc<Line>, beat: Heartbeat) {
+        let begun = std::time::Instant::now();
         line.heard_clock(beat.clock_ns);
         if self.hear(name, line, beat.status.as_deref()) {
             self.alone(name, beat.undone_alone);
         }
+        self.beats.handled(begun.elapsed());
     }
 
     /// Anything came over a line; answers whether it is that of the host still.
@@ -27,7 +29,10 @@ impl Registry {
         host.heard = Instant::now();
         if let Some(status) = status {
             match serde_json::from_str(status) {
-                Ok(status) => host.status = status,
+                Ok(status) => {
+                    host.status = status;
+                    host.statuses += 1;
+                }
                 Err(error) => tracing::warn!(host = name, %error, "a status cannot be understood"),
             }
         }

@@ -7,6 +7,7 @@
 //!   changes one;
 //! - this room keeps nothing on disk and knows no store: who wants to, subscribes to its events.
 
+mod beats;
 mod greet;
 mod halts;
 mod heard;
@@ -31,10 +32,11 @@ use tokio::time::Instant;
 use super::Presence;
 use crate::fleet;
 use crate::targets::hosts::HostLife;
+pub use beats::{Beats, Tally};
 pub(crate) use greet::Greeted;
 use labels::Labelled;
 pub(crate) use line::{Line, NoAnswer, Outgoing};
-pub use view::{FleetEvent, HostView, Peer};
+pub use view::{FleetEvent, HostView, Mark, Peer};
 
 /// So many events may be unread by a subscriber before it misses some.
 const EVENTS: usize = 16 * 1024;
@@ -53,6 +55,7 @@ pub struct Registry {
     /// How many orders to halt are being carried out.
     ordering: AtomicUsize,
     lines: AtomicU64,
+    beats: Beats,
     /// This controller's id, by which agents tell it from others.
     controller: String,
     /// The other controllers, as its agents are told, and how many lists there were before this one.
@@ -71,6 +74,8 @@ struct Host {
     session: u64,
     heard: Instant,
     status: NodeStatus,
+    /// How many statuses it has said over its line.
+    statuses: u64,
     /// What it undid without being asked, the newest last.
     alone: VecDeque<(FaultId, fleet::UndoneAlone)>,
     line: Option<Arc<Line>>,
@@ -85,6 +90,7 @@ impl Default for Registry {
             halted: watch::Sender::new(None),
             ordering: AtomicUsize::new(0),
             lines: AtomicU64::new(1),
+            beats: Beats::default(),
             controller: String::new(),
             others: Mutex::default(),
         }
@@ -119,6 +125,15 @@ impl Registry {
     /// Every host that was seen in the life of this controller, by name.
     pub fn views(&self) -> Vec<HostView> {
         self.hosts().iter().map(|(name, host)| host.view(name)).collect()
+    }
+
+    /// The hosts of which something is to be known: those that have another connection, or have said another status, than
+    /// when they had the mark that is known of them, and those that are not connected any more. Each with its mark now.
+    pub fn changed_since(&self, known: impl Fn(&str) -> Option<Mark>) -> Vec<(HostView, Option<Mark>)> {
+        let hosts = self.hosts();
+        let marks = hosts.iter().map(|(name, host)| (name, host, host.mark()));
+        let changed = marks.filter(|(name, _, mark)| known(name) != *mark);
+        changed.map(|(name, host, mark)| (host.view(name), mark)).collect()
     }
 
     /// One host.
@@ -254,6 +269,10 @@ impl Registry {
 impl Host {
     fn has(&self, line: &Arc<Line>) -> bool {
         self.line.as_ref().is_some_and(|own| own.number == line.number)
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        self.line.as_ref().map(|line| Mark { line: line.number, statuses: self.statuses })
     }
 
     fn peer(&self, name: &str) -> Peer {

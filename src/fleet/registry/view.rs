@@ -49,6 +49,16 @@ pub struct HostView {
     pub status: NodeStatus,
 }
 
+/// A connection of a host, and how much it has said of its status over it. Whoever has seen a host with this mark knows its
+/// view, but for when it was heard last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Tells the connection from all others of this controller.
+    pub line: u64,
+    /// How many statuses were said over it after the first.
+    pub statuses: u64,
+}
+
 /// What happened to a host.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FleetEvent {
