@@ -160,12 +160,6 @@ impl Lane {
         self.fleet.serve_with(&[("FAULTLINE_CRASH_AT", row.points[0].as_str())]);
         self.wait_for_the_host();
         let mut client = self.submit();
-        let begun = Instant::now();
-        // A host may be between two connections just now; then there is no run yet, and it is asked for again.
-        while client.state() == Some('Z') && !self.is_sent() && begun.elapsed().as_secs() < 30 {
-            std::thread::sleep(Duration::from_millis(500));
-            client = self.submit();
-        }
         self.dies(row);
         for point in &row.points[1..] {
             self.restart(&[("FAULTLINE_CRASH_AT", point)]);

@@ -231,12 +231,14 @@ impl Controller {
     }
 
     async fn all_agents(&self) -> Result<BTreeMap<String, AgentView>, ControllerError> {
-        let stored = self.store.agents(self.now().await?).await?.into_iter();
-        let mut agents: BTreeMap<String, AgentView> =
-            stored.map(|agent| (agent.name.clone(), AgentView::stored(agent))).collect();
+        let stored = self.store.agents(self.now().await?).await?.into_iter().map(|mut agent| {
+            // Who is connected here is known here: what the store has may be of this controller's life before.
+            agent.connected.retain(|connected| connected.controller != self.id);
+            (agent.name.clone(), AgentView::stored(agent))
+        });
+        let mut agents: BTreeMap<String, AgentView> = stored.collect();
         for view in self.registry.views() {
-            let mut others = agents.get(&view.name).map(|agent| agent.controllers.clone()).unwrap_or_default();
-            others.retain(|controller| *controller != self.id);
+            let others = agents.get(&view.name).map(|agent| agent.controllers.clone()).unwrap_or_default();
             if view.connected || others.is_empty() {
                 let mut here = AgentView::connected_here(view, &self.id);
                 here.controllers.extend(others);

@@ -23,8 +23,12 @@ fn ann() -> Principal {
 
 /// The other controller was seen at that time.
 async fn is_seen(fixture: &Fixture, seen_at: Timestamp) {
+    seen(fixture, "controller-b", seen_at).await;
+}
+
+async fn seen(fixture: &Fixture, id: &str, seen_at: Timestamp) {
     let other = Controller {
-        id: "controller-b".into(),
+        id: id.into(),
         address: OTHER.into(),
         agents: "b.example:7444".into(),
         version: "0.1.0".into(),
@@ -34,21 +38,39 @@ async fn is_seen(fixture: &Fixture, seen_at: Timestamp) {
     fixture.controller.store.controller_seen(&other).await.unwrap();
 }
 
+fn connection(name: &str, controller: &str) -> AgentConnection {
+    AgentConnection {
+        name: name.into(),
+        labels: labels(&[("role", "db")]),
+        bound: labels(&[("role", "db")]),
+        capabilities: serde_json::Value::Null,
+        certificate: "02".into(),
+        version: "0.1.0".into(),
+        controller: controller.into(),
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_was_connected_before_a_restart_is_not_called_connected_until_it_is_back() {
+    let fixture = Fixture::new().await;
+    let controller = &fixture.controller;
+    let now = controller.now().await.unwrap();
+    seen(&fixture, "controller-a", now).await;
+    controller.store.agent_connected(&connection("db-1", "controller-a"), now).await.unwrap();
+    let connected = async || controller.agents(&ann(), None, 500).await.unwrap().agents[0].connected;
+    assert!(!connected().await, "nobody could be asked of it");
+    assert!(controller.plan(&ann(), DOCUMENT, None).await.is_err());
+    fixture.host("db-1", &[("role", "db")]).await;
+    assert!(connected().await && controller.plan(&ann(), DOCUMENT, None).await.is_ok());
+}
+
 #[tokio::test]
 async fn hosts_that_another_controller_has_are_chosen_and_not_asked() {
     let fixture = Fixture::new().await;
     let controller = &fixture.controller;
     fixture.host("db-1", &[("role", "db")]).await;
     let now = controller.now().await.unwrap();
-    let connection = AgentConnection {
-        name: "db-2".into(),
-        labels: labels(&[("role", "db")]),
-        bound: labels(&[("role", "db")]),
-        capabilities: serde_json::Value::Null,
-        certificate: "02".into(),
-        version: "0.1.0".into(),
-        controller: "controller-b".into(),
-    };
+    let connection = connection("db-2", "controller-b");
     controller.store.agent_connected(&connection, now).await.unwrap();
     let hosts = async || controller.plan(&ann(), DOCUMENT, None).await.unwrap().hosts;
     assert_eq!(hosts().await.iter().map(|host| host.host.as_str()).collect::<Vec<_>>(), ["db-1"], "nobody lives there");

@@ -6,7 +6,8 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 
 use super::columns::{Columns, json, micros};
-use super::error::{Fault, Nature, Refusal, nature};
+use super::error::{Fault, Nature, nature};
+use super::refusal::Refusal;
 use super::tokens::TokenRefusal;
 use super::transaction::Under;
 use super::{Store, StoreError};

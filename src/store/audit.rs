@@ -10,7 +10,8 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::columns::{Columns, micros};
-use super::error::{Fault, Refusal};
+use super::error::Fault;
+use super::refusal::Refusal;
 use super::transaction::{Under, Work};
 use super::{Store, StoreError};
 use crate::audit::{Broken, Deed, Fault as BrokenHow, Head, Record, Verifier};

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 
 use super::columns::{Columns, json, micros, words};
-use super::error::{Fault, Nature, Refusal, nature};
+use super::error::{Fault, Nature, nature};
+use super::refusal::Refusal;
 use super::transaction::{Under, Work};
 use super::{Store, StoreError};
 

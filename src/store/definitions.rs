@@ -6,7 +6,8 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::columns::{Columns, micros, words};
-use super::error::{Fault, Nature, Refusal, nature};
+use super::error::{Fault, Nature, nature};
+use super::refusal::Refusal;
 use super::transaction::Under;
 use super::{Store, StoreError};
 

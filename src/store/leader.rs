@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Columns, after, micros};
-use super::error::{Fault, Refusal};
+use super::error::Fault;
+use super::refusal::Refusal;
 use super::transaction::Under;
 use super::{Store, StoreError};
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 
 use super::columns::{Columns, json, micros, words};
-use super::error::{Fault, Refusal};
+use super::error::Fault;
+use super::refusal::Refusal;
 use super::transaction::Under;
 use super::{ALIVE, Store, StoreError};
 

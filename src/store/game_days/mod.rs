@@ -16,7 +16,8 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::columns::Columns;
-use super::error::{Fault, Refusal};
+use super::error::Fault;
+use super::refusal::Refusal;
 
 const KIND: &str = "game day";
 

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{GameDay, GameDayEntry, GameDayPlan, KIND, NewGameDay, required};
 use crate::store::columns::{after, json, micros};
-use crate::store::error::{Fault, Nature, Refusal, nature};
+use crate::store::error::{Fault, Nature, nature};
+use crate::store::refusal::Refusal;
 use crate::store::runs::{NewRun, insert, not_halted};
 use crate::store::transaction::{Under, Work};
 use crate::store::{Store, StoreError};

@@ -9,7 +9,8 @@ use super::choose::{Held, Hosts};
 use super::submit::not_halted;
 use super::{Run, RunState};
 use crate::store::columns::{Columns, after, micros};
-use crate::store::error::{Fault, Refusal};
+use crate::store::error::Fault;
+use crate::store::refusal::Refusal;
 use crate::store::transaction::{Under, Work};
 use crate::store::{Store, StoreError};
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::submit::required;
 use super::{Run, RunDocument, RunState};
 use crate::store::columns::{Columns, micros};
-use crate::store::error::Refusal;
+use crate::store::refusal::Refusal;
 use crate::store::transaction::Under;
 use crate::store::{Store, StoreError};
 

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::submit::{insert, not_halted};
 use super::{NewRun, Run};
 use crate::store::columns::Columns;
-use crate::store::error::{Fault, Refusal};
+use crate::store::error::Fault;
+use crate::store::refusal::Refusal;
 use crate::store::transaction::Under;
 use crate::store::{Store, StoreError};
 

@@ -5,7 +5,8 @@ use sqlx::AnyConnection;
 
 use super::{NewRun, Origin, Run, RunState};
 use crate::store::columns::{Columns, json, micros};
-use crate::store::error::{Fault, Nature, Refusal, nature};
+use crate::store::error::{Fault, Nature, nature};
+use crate::store::refusal::Refusal;
 use crate::store::transaction::{Under, Work};
 use crate::store::{Approval, Store, StoreError};
 use crate::store::{approvals, halt};
