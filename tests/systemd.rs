@@ -207,7 +207,8 @@ impl Bench {
         };
         let ground = tempfile::Builder::new().prefix("faultline-test-").tempdir().unwrap();
         std::fs::set_permissions(ground.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let mut network = Network::new(&[ground.path()])?;
+        let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd");
+        let mut network = Network::new(&[ground.path(), &units])?;
         let (controller, host) = (network.host(), network.host());
         let founding = Founding {
             place: controller.place(),
@@ -217,7 +218,6 @@ impl Bench {
         };
         let mut fleet = Fleet::founded(founding)?;
         fleet.serve();
-        let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd");
         for folder in ["upper", "work", "root"] {
             host.place().run("mkdir", &["-p", &format!("{LAYER}/{folder}")]);
         }
