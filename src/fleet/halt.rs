@@ -11,6 +11,7 @@ use faultline_agent::session::wire::answer::Outcome;
 use faultline_agent::session::wire::request::Kind;
 use faultline_agent::session::wire::{HaltOrder, ReleaseOrder, UndoneAlone};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use super::registry::Registry;
 
@@ -91,23 +92,34 @@ pub async fn halt(registry: &Arc<Registry>, reason: &str, within: Duration) -> F
     halted
 }
 
-/// Asks every host that is known the same, all of them before the first answer is waited for: what they answered, by name.
-async fn ask_all<T>(
+/// So many hosts are asked by one task: enough that tasks cost little, few enough that every processor has its part.
+const TOGETHER: usize = 32;
+
+/// Asks every host that is known the same, all at once: what they answered, by name.
+async fn ask_all<T: Send + 'static>(
     registry: &Registry,
     kind: &Kind,
     within: Duration,
-    read: impl Fn(&str, Outcome) -> Result<T, String>,
+    read: fn(&str, Outcome) -> Result<T, String>,
 ) -> BTreeMap<String, Result<T, String>> {
     let (lines, gone) = registry.lines();
-    let asked: Vec<_> = lines.iter().map(|(host, line)| (host, line.send(kind.clone(), within))).collect();
-    let gone = gone.into_iter().map(|host| (host, Err("it is not connected".to_owned())));
-    let mut answers: BTreeMap<_, _> = gone.collect();
-    for (host, asked) in asked {
-        let answer = async { asked?.answer().await }.await;
-        let answer = answer.map_err(|error| error.to_string()).and_then(|outcome| read(host, outcome));
-        answers.insert(host.clone(), answer);
+    let mut asking = JoinSet::new();
+    for some in lines.chunks(TOGETHER) {
+        let (some, kind) = (some.to_vec(), kind.clone());
+        asking.spawn(async move {
+            // All of them before the first answer is waited for.
+            let asked: Vec<_> = some.iter().map(|(_, line)| line.send(kind.clone(), within)).collect();
+            let mut answers = Vec::with_capacity(some.len());
+            for ((host, _), asked) in some.iter().zip(asked) {
+                let answer = async { asked?.answer().await }.await;
+                let answer = answer.map_err(|error| error.to_string()).and_then(|outcome| read(host, outcome));
+                answers.push((host.clone(), answer));
+            }
+            answers
+        });
     }
-    answers
+    let gone = gone.into_iter().map(|host| (host, Err("it is not connected".to_owned())));
+    asking.join_all().await.into_iter().flatten().chain(gone).collect()
 }
 
 const SOMETHING_ELSE: &str = "it answers something else than was asked";
