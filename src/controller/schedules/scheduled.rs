@@ -121,7 +121,7 @@ impl Scheduled {
 
     /// What it does in the time to come, as what somebody wants to do: each of its targets stands for the hosts that have
     /// the labels for which it asks. What these hosts really are is asked whenever it fires: see
-    /// [`Controller::new_run`].
+    /// [`Controller::new_run`](crate::controller::Controller::new_run).
     pub(super) fn object(&self) -> Object {
         let object = Object::new(format!("schedule/{}", self.schedule.metadata.name));
         let object = object.experiment(self.schedule.metadata.labels.clone());

@@ -8,7 +8,7 @@ impl Store {
     /// The game day of this id.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`], or the store's own.
+    /// [`Refusal::Unknown`](crate::store::Refusal::Unknown), or the store's own.
     pub async fn game_day(&self, id: &str) -> Result<GameDay, StoreError> {
         self.done("read a game day", || async { required(&mut *self.readers.acquire().await?, id).await }).await
     }
@@ -16,7 +16,7 @@ impl Store {
     /// The document of a game day, letter for letter.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`], or the store's own.
+    /// [`Refusal::Unknown`](crate::store::Refusal::Unknown), or the store's own.
     pub async fn game_day_document(&self, id: &str) -> Result<String, StoreError> {
         self.done("read the document of a game day", || async {
             let row = sqlx::query("SELECT document FROM game_days WHERE id = $1").bind(id);
