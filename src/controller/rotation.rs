@@ -146,10 +146,7 @@ impl Controller {
         request: RotationRequest,
     ) -> Result<RotationView, ControllerError> {
         self.command(who, step("switch", &request)?, async {
-            if let Some(rotation) = self.store.rotation().await?.filter(|one| one.step == RotationStep::Begun) {
-                self.waits_for_nobody(&rotation, &request).await?;
-            }
-            let next = self.store.rotation().await?.map(|rotation| rotation.next).unwrap_or_default();
+            let next = self.next_after(RotationStep::Begun, &request).await?;
             self.store.switch_rotation(&next, self.now().await?).await?;
             self.follow_rotation().await?;
             self.rotation_now().await
@@ -168,10 +165,7 @@ impl Controller {
         request: RotationRequest,
     ) -> Result<RotationView, ControllerError> {
         self.command(who, step("finish", &request)?, async {
-            if let Some(rotation) = self.store.rotation().await?.filter(|one| one.step == RotationStep::Switched) {
-                self.waits_for_nobody(&rotation, &request).await?;
-            }
-            let next = self.store.rotation().await?.map(|rotation| rotation.next).unwrap_or_default();
+            let next = self.next_after(RotationStep::Switched, &request).await?;
             self.store.finish_rotation(&next, "the authority that signed it was replaced", self.now().await?).await?;
             self.follow_rotation().await?;
             self.read_revoked().await?;
@@ -206,6 +200,16 @@ impl Controller {
             }
         }
         Ok(())
+    }
+
+    /// The next authority, once nobody keeps what comes after this step waiting. Where it is not the last step that was taken,
+    /// the store refuses what comes after it.
+    async fn next_after(&self, step: RotationStep, request: &RotationRequest) -> Result<String, ControllerError> {
+        let Some(rotation) = self.store.rotation().await? else { return Ok(String::new()) };
+        if rotation.step == step {
+            self.waits_for_nobody(&rotation, request).await?;
+        }
+        Ok(rotation.next)
     }
 
     async fn waits_for_nobody(&self, rotation: &Rotation, request: &RotationRequest) -> Result<(), ControllerError> {
