@@ -17,23 +17,25 @@ fn both_families_and_protocols_are_delayed_once_a_direction() {
         return;
     }
     let lab = Lab::new();
-    let mut existing = lab.client(|| connect(SERVER_4, PORT).unwrap());
-    for (direction, answers, trips) in [
-        (Direction::Egress, false, 1.0),
-        (Direction::Egress, true, 1.0),
-        (Direction::Ingress, false, 1.0),
-        (Direction::Both, false, 2.0),
+    for (port, direction, answers, trips) in [
+        (PORT + 1, Direction::Egress, false, 1.0),
+        (PORT + 2, Direction::Egress, true, 1.0),
+        (PORT + 3, Direction::Ingress, false, 1.0),
+        (PORT + 4, Direction::Both, false, 2.0),
     ] {
-        let mut selection = to_port(lab.client_namespace(), PORT);
+        // Each has its own port: what connections of the delay before still say would be counted as this one's.
+        serve(&lab.server_namespace(), port);
+        let mut existing = lab.client(|| connect(SERVER_4, port).unwrap());
+        let mut selection = to_port(lab.client_namespace(), port);
         selection.direction = direction;
         let step = if answers { delay_answers(selection, 40) } else { delay(selection, 40) };
         let hold = apply(&step);
         assert!(matches!(hold.evidence().bite, Bite::NotYet(_)));
         assert_takes(40.0 * trips, || round_trip(&mut existing).unwrap());
         for address in [SERVER_4, SERVER_6] {
-            let mut stream = lab.client(|| connect(address, PORT).unwrap());
+            let mut stream = lab.client(|| connect(address, port).unwrap());
             assert_takes(40.0 * trips, || round_trip(&mut stream).unwrap());
-            assert_takes(40.0 * trips, || lab.client(|| datagram_round_trip(address, PORT).unwrap()));
+            assert_takes(40.0 * trips, || lab.client(|| datagram_round_trip(address, port).unwrap()));
         }
         let evidence = hold.evidence();
         assert_eq!(evidence.bite, Bite::Yes, "{direction:?}");

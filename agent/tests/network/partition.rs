@@ -17,22 +17,27 @@ fn a_cut_meets_existing_and_new_connections_and_heals() {
         return;
     }
     let lab = Lab::new();
+    let mut ports = PORT + 1..;
     for direction in [Direction::Egress, Direction::Ingress, Direction::Both] {
         for address in [SERVER_4, SERVER_6] {
-            let mut existing = lab.client(|| connect(address, PORT).unwrap());
-            let mut selection = to_port(lab.client_namespace(), PORT);
+            // A port of its own: the connections of the cut before may still repeat themselves to theirs, and would be
+            // counted before this one's traffic has begun.
+            let port = ports.next().unwrap();
+            serve(&lab.server_namespace(), port);
+            let mut existing = lab.client(|| connect(address, port).unwrap());
+            let mut selection = to_port(lab.client_namespace(), port);
             selection.direction = direction;
             let step = cut(selection, PartitionAction::Drop);
             let hold = apply(&step);
             assert!(matches!(hold.evidence().bite, Bite::NotYet(_)));
             assert_eq!(round_trip(&mut existing).unwrap_err().kind(), ErrorKind::WouldBlock);
-            assert_eq!(lab.client(|| connect(address, PORT)).unwrap_err().kind(), ErrorKind::TimedOut);
-            assert!(lab.client(|| datagram_round_trip(address, PORT)).is_err());
+            assert_eq!(lab.client(|| connect(address, port)).unwrap_err().kind(), ErrorKind::TimedOut);
+            assert!(lab.client(|| datagram_round_trip(address, port)).is_err());
             let evidence = hold.evidence();
             assert_eq!(evidence.bite, Bite::Yes);
             assert!(evidence.measurements[0].measured >= 3.0, "{evidence:?}");
             undo(&step, hold);
-            assert!(lab.client(|| datagram_round_trip(address, PORT)).is_ok());
+            assert!(lab.client(|| datagram_round_trip(address, port)).is_ok());
             assert!(round_trip(&mut existing).is_ok() || round_trip(&mut existing).is_ok(), "the connection recovers");
         }
     }

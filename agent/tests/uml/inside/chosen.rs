@@ -153,6 +153,8 @@ fn only_what_is_chosen_is_delayed_and_then_all_is_as_before() {
     let Some(pair) = pair() else { return };
     let before = fingerprint(&pair);
     println!("without: {:?}", trips(&pair));
+    // Behind this, nothing that the closed connections still say to the port is under way.
+    pair.client_of(FAR[0], OTHER).fastest();
     let mut fault = Fault::chosen(1, 40, to_port(pair.near())).applied();
     pair.client_of(FAR[0], OTHER).fastest();
     let Bite::NotYet(why) = fault.evidence().bite else { panic!("{:?}", fault.evidence()) };
