@@ -8,15 +8,33 @@
 //! tails leave the range of an `f64` after a few hundred requests.
 
 mod beta_tail;
+mod change_point;
+mod comparison;
+#[cfg(test)]
+mod comparison_tests;
 mod continued_fraction;
+mod dispersion;
+mod evidence;
 mod gamma_tail;
+mod interval;
 mod planning;
+mod quantile;
+mod ranked;
 mod sequential;
+mod shift;
 #[cfg(test)]
 mod simulation;
 
+pub use change_point::{Change, got_worse};
+pub use comparison::{Events, Margin, Pace, rate_is_above, rate_is_below, share_is_above, share_is_below};
+pub use dispersion::{Block, Dispersion, differs_from_itself};
+pub use evidence::{averaged, multiplied};
+pub use interval::Interval;
 pub use planning::{events_to_decide, seconds_to_decide};
+pub use quantile::{quantile_is_above, quantile_is_below};
+pub use ranked::Ranked;
 pub use sequential::SequentialTest;
+pub use shift::{Shift, block_length, shift};
 
 /// What may decide whether a bound holds. All numbers are sums over the events seen so far.
 pub trait DecisionRule: std::fmt::Debug + Send + Sync {
