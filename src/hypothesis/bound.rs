@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::experiment::document::{ExecReading, Objective, Reference, Resource, Signal, TrafficFloor};
+use crate::experiment::document::{Allowance, ExecReading, Objective, Reference, Resource, Signal, TrafficFloor};
 use crate::signals::sample::Reading;
 
 use super::error::JudgeError;
+use super::statistics::Margin;
 use super::tally::rounded;
 
 /// One bound.
@@ -15,9 +16,13 @@ pub(super) enum Bound {
     Latency { quantile: f64, below: f64 },
     /// The share of bad events stays below this, from 0 to 1.
     Errors { below: f64 },
+    /// A quantile of the latency is at most the reference's with a margin, in seconds.
+    LatencyOver { quantile: f64, margin: Margin },
+    /// The share of bad events is at most the reference's with a margin.
+    ErrorsOver { margin: Margin },
     /// At least so many good events a second.
     Rate { floor: f64 },
-    /// At least so large a share of the baseline's good events a second.
+    /// At least so large a share of the reference's good events a second.
     Share { share: f64 },
     /// The use of a resource stays below this, from 0 to 1.
     Saturation { resource: Resource, below: f64 },
@@ -53,21 +58,49 @@ impl Bound {
         if given.iter().filter(|given| **given).count() != 1 {
             return Err(refuse("it must give exactly one of latency, errors, traffic, saturation and value"));
         }
-        if let Some(latency) = objective.latency {
+        if let Some(latency) = &objective.latency {
             if !(latency.quantile > 0.0 && latency.quantile < 1.0) {
                 return Err(refuse("the quantile must lie above 0 and below 1"));
-            }
-            if latency.below.is_zero() {
-                return Err(refuse("nothing answers in less than no time; give a time above 0"));
             }
             if !timed(signal) {
                 return Err(refuse("this signal measures no latency; http, tcp and exec with an exit code do"));
             }
-            return Ok(Self::Latency { quantile: latency.quantile, below: latency.below.duration().as_secs_f64() });
+            let quantile = latency.quantile;
+            let margin = match (latency.below, latency.at_most, &latency.of) {
+                (Some(below), None, None) if below.is_zero() => {
+                    return Err(refuse("nothing answers in less than no time; give a time above 0"));
+                }
+                (Some(below), None, None) => {
+                    return Ok(Self::Latency { quantile, below: below.duration().as_secs_f64() });
+                }
+                (None, Some(Allowance::Percent(percent)), Some(_)) => {
+                    Margin { factor: 1.0 + percent / 100.0, plus: 0.0 }
+                }
+                (None, Some(Allowance::Time(time)), Some(_)) => {
+                    Margin { factor: 1.0, plus: time.duration().as_secs_f64() }
+                }
+                (None, Some(Allowance::Points(_)), Some(_)) => {
+                    return Err(refuse("a latency is no percentage; allow a time such as +20ms, or +10%"));
+                }
+                _ => return Err(refuse(ONE_LIMIT)),
+            };
+            return Ok(Self::LatencyOver { quantile, margin });
         }
-        if let Some(errors) = objective.errors {
-            let below = errors.below.fraction();
-            if !(below > 0.0 && below < 1.0) {
+        if let Some(errors) = &objective.errors {
+            let relative = match (errors.below, errors.at_most, &errors.of) {
+                (Some(below), None, None) => Self::Errors { below: below.fraction() },
+                (None, Some(Allowance::Percent(percent)), Some(_)) => {
+                    Self::ErrorsOver { margin: Margin { factor: 1.0 + percent / 100.0, plus: 0.0 } }
+                }
+                (None, Some(Allowance::Points(points)), Some(_)) => {
+                    Self::ErrorsOver { margin: Margin { factor: 1.0, plus: points / 100.0 } }
+                }
+                (None, Some(Allowance::Time(_)), Some(_)) => {
+                    return Err(refuse("errors are no time; allow percentage points such as +0.5pp, or +50%"));
+                }
+                _ => return Err(refuse(ONE_LIMIT)),
+            };
+            if matches!(relative, Self::Errors { below } if !(below > 0.0 && below < 1.0)) {
                 return Err(refuse("a share of errors can only be judged against a bound above 0% and below 100%"));
             }
             if !timed(signal) && !counted(signal, true) {
@@ -75,22 +108,20 @@ impl Bound {
                     "this signal tells no bad events from good ones; http, tcp, exec with an exit code and prometheus with `bad` and `total` do",
                 ));
             }
-            return Ok(Self::Errors { below });
+            return Ok(relative);
         }
-        if let Some(traffic) = objective.traffic {
+        if let Some(traffic) = &objective.traffic {
             if !timed(signal) && !counted(signal, false) {
                 return Err(refuse(
                     "this signal counts no events; http, tcp, exec with an exit code and prometheus with `total` do",
                 ));
             }
-            return match (traffic.at_least, traffic.of) {
+            return match (traffic.at_least, &traffic.of) {
                 (TrafficFloor::Rate(rate), None) => Ok(Self::Rate { floor: rate.count_per_second() }),
-                (TrafficFloor::Share(share), Some(Reference::Baseline)) if share.fraction() > 0.0 => {
+                (TrafficFloor::Share(share), Some(_)) if share.fraction() > 0.0 => {
                     Ok(Self::Share { share: share.fraction() })
                 }
-                (TrafficFloor::Share(_), Some(Reference::Baseline)) => {
-                    Err(refuse("0% of the baseline is no bound; give more than 0%"))
-                }
+                (TrafficFloor::Share(_), Some(_)) => Err(refuse("0% of a reference is no bound; give more than 0%")),
                 (TrafficFloor::Share(_), None) => Err(refuse("a percentage of traffic needs `of: baseline`")),
                 (TrafficFloor::Rate(_), Some(_)) => Err(refuse("a rate stands for itself; leave out `of`")),
             };
@@ -132,14 +163,17 @@ impl Bound {
                     total: 1.0,
                 }
             }
-            (Self::Errors { .. } | Self::Rate { .. } | Self::Share { .. }, Reading::Request { failure, .. }) => {
+            (Self::LatencyOver { .. }, Reading::Request { latency, failure }) if *latency >= 0.0 => {
                 Meaning::Events { bad: f64::from(u8::from(failure.is_some())), total: 1.0 }
             }
-            (Self::Errors { .. } | Self::Rate { .. } | Self::Share { .. }, Reading::Counts { bad, total })
-                if *bad >= 0.0 && *total >= 0.0 =>
-            {
-                Meaning::Events { bad: *bad, total: *total }
-            }
+            (
+                Self::Errors { .. } | Self::ErrorsOver { .. } | Self::Rate { .. } | Self::Share { .. },
+                Reading::Request { failure, .. },
+            ) => Meaning::Events { bad: f64::from(u8::from(failure.is_some())), total: 1.0 },
+            (
+                Self::Errors { .. } | Self::ErrorsOver { .. } | Self::Rate { .. } | Self::Share { .. },
+                Reading::Counts { bad, total },
+            ) if *bad >= 0.0 && *total >= 0.0 => Meaning::Events { bad: *bad, total: *total },
             (Self::Saturation { resource, .. }, Reading::Host { saturation, .. }) => saturation
                 .iter()
                 .find(|(found, _)| *found == resource)
@@ -152,6 +186,16 @@ impl Bound {
             Meaning::Number(number) if !number.is_finite() => Meaning::Missing,
             usable => usable,
         }
+    }
+
+    /// Whether it compares latencies rather than counts.
+    pub(super) fn compares_latencies(self) -> bool {
+        matches!(self, Self::LatencyOver { .. })
+    }
+
+    /// Whether it is relative to a reference.
+    pub(super) fn is_relative(self) -> bool {
+        matches!(self, Self::LatencyOver { .. } | Self::ErrorsOver { .. } | Self::Share { .. })
     }
 
     /// For a bound on a share of events: that share.
@@ -173,6 +217,22 @@ impl Bound {
             _ => false,
         }
     }
+}
+
+const ONE_LIMIT: &str = "give `below`, or `atMost` with `of`";
+
+/// What an objective allows over its reference.
+pub(super) fn allowed(objective: &Objective) -> Option<Allowance> {
+    let latency = objective.latency.as_ref().and_then(|bound| bound.at_most);
+    latency.or(objective.errors.as_ref().and_then(|bound| bound.at_most))
+}
+
+/// The reference of an objective, where it has one.
+pub(super) fn reference(objective: &Objective) -> Option<&Reference> {
+    let latency = objective.latency.as_ref().and_then(|bound| bound.of.as_ref());
+    let errors = objective.errors.as_ref().and_then(|bound| bound.of.as_ref());
+    let traffic = objective.traffic.as_ref().and_then(|bound| bound.of.as_ref());
+    latency.or(errors).or(traffic)
 }
 
 /// Whether a signal gives one reading a request, with its latency.

@@ -102,7 +102,8 @@ impl Guardrail {
                 let floor = share * lowest(&before, error_rate / 2.0, rule);
                 self.traffic(stream, phases, phase, now, floor, error_rate / 2.0, rule)
             }
-            Bound::Share { .. } => None,
+            // A guardrail is never compared so; `Judge::new` refuses it.
+            Bound::Share { .. } | Bound::LatencyOver { .. } | Bound::ErrorsOver { .. } => None,
             Bound::Saturation { .. } | Bound::Value { .. } => self.run(stream, began),
         }?;
         Some(self.verdict(phase, Verdict::Violated, error_rate, breach))
@@ -120,6 +121,7 @@ impl Guardrail {
             events: breach.counts.total(),
             bad: breach.counts.bad(),
             error_rate: if is_number || verdict == Verdict::NoData { 0.0 } else { error_rate },
+            effect: None,
             because: breach.because,
         }
     }

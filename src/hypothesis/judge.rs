@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::experiment::document::{Objective, Spec};
+use crate::experiment::document::{Objective, Reference, Spec};
 use crate::run::journal::{Entry, Event, RunState};
 use crate::signals::sample::Sample;
 
-use super::bound::Bound;
-
+use super::bound::{self, Bound};
 use super::decide::ErrorRates;
 use super::error::JudgeError;
 use super::guardrail::Guardrail;
@@ -40,6 +39,8 @@ const ERROR_RATE: f64 = 0.05;
 #[derive(Debug)]
 pub struct Judge {
     pub(super) watches: Vec<Watch>,
+    /// What is read of controls, each by the bound of the objective that is compared with it.
+    pub(super) controls: Vec<Watch>,
     guardrails: Vec<Guardrail>,
     pub(super) streams: Vec<Stream>,
     by_name: BTreeMap<String, usize>,
@@ -74,6 +75,7 @@ impl Judge {
         }
         let mut judge = Self {
             watches: Vec::new(),
+            controls: Vec::new(),
             guardrails: Vec::new(),
             streams: Vec::new(),
             by_name: BTreeMap::new(),
@@ -91,16 +93,42 @@ impl Judge {
             if let Some(stream) = judge.streams.get_mut(stream) {
                 stream.watches.push(judge.watches.len());
             }
-            judge.watches.push(Watch::new(objective.clone(), bound, description, stream));
+            let mut watch = Watch::new(objective.clone(), bound, description, stream);
+            if let Some(Reference::Control(signal)) = bound::reference(objective) {
+                watch.control = Some(judge.control(objective, signal, spec)?);
+            }
+            judge.watches.push(watch);
         }
         for objective in &spec.guardrails {
             let (bound, stream, description) = judge.understand(objective, spec)?;
+            let by_control = matches!(bound::reference(objective), Some(Reference::Control(_)));
+            if by_control || matches!(bound, Bound::LatencyOver { .. } | Bound::ErrorsOver { .. }) {
+                return Err(JudgeError::Objective {
+                    signal: objective.signal.clone(),
+                    why: "a guardrail needs a bound that does not move; give it `below`".into(),
+                });
+            }
             if let Some(stream) = judge.streams.get_mut(stream) {
                 stream.guards.push(judge.guardrails.len());
             }
             judge.guardrails.push(Guardrail::new(objective.clone(), bound, description, stream));
         }
         Ok(judge)
+    }
+
+    /// Follows the signal with which an objective is compared.
+    fn control(&mut self, objective: &Objective, signal: &str, spec: &Spec) -> Result<usize, JudgeError> {
+        if *signal == objective.signal {
+            let why = "a signal is no control of itself; name one that reads untouched replicas".into();
+            return Err(JudgeError::Objective { signal: objective.signal.clone(), why });
+        }
+        let of_control = Objective { signal: signal.to_owned(), ..objective.clone() };
+        let (bound, stream, description) = self.understand(&of_control, spec)?;
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.controls.push(self.controls.len());
+        }
+        self.controls.push(Watch::new(of_control, bound, description, stream));
+        Ok(self.controls.len() - 1)
     }
 
     fn understand(&self, objective: &Objective, spec: &Spec) -> Result<(Bound, usize, String), JudgeError> {
@@ -115,7 +143,7 @@ impl Judge {
         let at = rounded(at);
         if phase == Phase::During && self.phases.span(Phase::After).is_some() {
             self.phases.forget_after();
-            for watch in &mut self.watches {
+            for watch in self.watches.iter_mut().chain(&mut self.controls) {
                 watch.merge_after_into_during();
             }
         }
@@ -167,6 +195,13 @@ impl Judge {
         for index in &stream.watches {
             if let Some(watch) = self.watches.get_mut(*index) {
                 watch.note(at, &sample.reading);
+                for (at, reading) in &settled {
+                    watch.settle(&self.phases, *at, reading);
+                }
+            }
+        }
+        for index in &stream.controls {
+            if let Some(watch) = self.controls.get_mut(*index) {
                 for (at, reading) in &settled {
                     watch.settle(&self.phases, *at, reading);
                 }

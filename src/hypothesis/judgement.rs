@@ -1,7 +1,8 @@
 //! One objective in one phase: which window is judged, and how the verdict is written.
 
-use super::bound::Bound;
-use super::decide::{self, Baseline, Cause, Comparison, ErrorRates, Outcome, Window};
+use super::bound::{self, Bound};
+use super::decide::{self, Cause, Compared, Comparison, ErrorRates, Outcome, Window};
+use super::effect::{Seen, effect};
 use super::judge::Judge;
 use super::phases::share_of_restart;
 use super::stream::Stream;
@@ -21,19 +22,19 @@ impl Judge {
     /// Until when every request has been answered or has failed. What started later is known only by its quick answers,
     /// which are the good ones when a service hangs and the bad ones when it refuses.
     pub(super) fn complete_until(&self, watch: &Watch, now: f64) -> f64 {
-        let lateness = self.streams.get(watch.stream).map_or(0.0, |stream| match stream.cadence.starts {
-            Some(_) => stream.cadence.lateness,
-            None => 0.0,
-        });
-        now - lateness
+        let lateness = |stream: usize| match self.streams.get(stream) {
+            Some(stream) if stream.cadence.starts.is_some() => stream.cadence.lateness,
+            _ => 0.0,
+        };
+        let control = watch.control.and_then(|index| self.controls.get(index));
+        now - lateness(watch.stream).max(control.map_or(0.0, |control| lateness(control.stream)))
     }
 
     pub(super) fn judge<'a>(&self, watch: &'a Watch, phase: Phase, to: f64) -> Option<Judged<'a>> {
         let stream = self.streams.get(watch.stream)?;
         let sums = watch.sums(stream, &self.phases, phase, to)?;
-        let comparison = self.comparison(watch, stream, phase);
         if phase != Phase::After {
-            return Some(self.judge_window(watch, stream, &sums, 0, comparison, self.rates));
+            return Some(self.judge_window(watch, stream, &sums, phase, 0, self.rates));
         }
         // The longest window that shows health, and without one what the second half of the phase shows.
         let half = (sums.to - sums.span.begin) / 2.0;
@@ -41,7 +42,7 @@ impl Judge {
         for number in 0..sums.from_restart.len() {
             let share = share_of_restart(u32::try_from(number).unwrap_or(u32::MAX - 2));
             let rates = ErrorRates { harm: self.rates.harm * share, health: self.rates.health * share };
-            let judged = self.judge_window(watch, stream, &sums, number, comparison, rates);
+            let judged = self.judge_window(watch, stream, &sums, phase, number, rates);
             if judged.outcome.verdict == Verdict::Held {
                 return Some(judged);
             }
@@ -57,24 +58,38 @@ impl Judge {
         watch: &'a Watch,
         stream: &Stream,
         sums: &Sums,
+        phase: Phase,
         number: usize,
-        comparison: Comparison,
         rates: ErrorRates,
     ) -> Judged<'a> {
         let window = watch.window(stream, sums, number);
-        let outcome = decide::decide(watch.bound, &window, comparison, rates, &*self.rule);
+        let comparison = self.comparison(watch, stream, phase, number, sums.to);
+        let outcome = decide::decide(watch.bound, &window, &comparison, rates, &*self.rule);
         Judged { window, number, outcome, comparison }
     }
 
-    fn comparison(&self, watch: &Watch, stream: &Stream, phase: Phase) -> Comparison {
-        if !matches!(watch.bound, Bound::Share { .. }) {
+    /// What the window of a phase is compared with that begins with this restart and ends at `to`.
+    fn comparison(&self, watch: &Watch, stream: &Stream, phase: Phase, number: usize, to: f64) -> Comparison {
+        if !watch.bound.is_relative() {
             return Comparison::With(None);
         }
-        if phase == Phase::Before {
-            return Comparison::Itself;
-        }
-        let sums = watch.sums(stream, &self.phases, Phase::Before, self.now);
-        Comparison::With(sums.map(|sums| Baseline::of(&watch.window(stream, &sums, 0))))
+        let control = watch.control.and_then(|index| self.controls.get(index));
+        let (other, of_stream, of_phase, of_number, until) = match control {
+            None if phase == Phase::Before => return Comparison::Itself,
+            None => (watch, Some(stream), Phase::Before, 0, self.now),
+            Some(control) => (control, self.streams.get(control.stream), phase, number, to),
+        };
+        let Some(of_stream) = of_stream else { return Comparison::With(None) };
+        let sums = other.sums(of_stream, &self.phases, of_phase, until);
+        Comparison::With(sums.map(|sums| {
+            let latencies = watch.bound.compares_latencies().then(|| {
+                let (here, _) = watch.details(stream, &self.phases, phase, number, to);
+                let (there, _) = other.details(of_stream, &self.phases, of_phase, of_number, sums.to);
+                Box::new((here.ranked(), there.ranked()))
+            });
+            let name = control.map(|control| control.objective.signal.clone());
+            Compared::of(&other.window(of_stream, &sums, of_number), name, latencies)
+        }))
     }
 
     pub(super) fn verdict(&self, watch: &Watch, phase: Phase, judged: &Judged<'_>) -> ObjectiveVerdict {
@@ -82,17 +97,23 @@ impl Judge {
         let (latencies, missing) = self
             .streams
             .get(watch.stream)
-            .map(|stream| watch.details(stream, &self.phases, phase, *number))
+            .map(|stream| watch.details(stream, &self.phases, phase, *number, window.to))
             .unwrap_or_default();
         let share = if phase == Phase::After { share_of_restart(u32::try_from(*number).unwrap_or(0)) } else { 1.0 };
+        let before = self.phases.span(Phase::Before).filter(|_| phase != Phase::Before);
+        let before = before.map_or(&[][..], |span| watch.numbers_between(span.begin, span.end.unwrap_or(window.from)));
+        let ranked = latencies.ranked();
+        let seen = Seen { bound: watch.bound, window, comparison, latencies: &ranked, before };
+        let effect = effect(&seen, self.rates.health, &*self.rule);
         let facts = words::Facts {
             signal: &watch.objective.signal,
             bound: watch.bound,
             window,
             outcome: *outcome,
-            comparison: *comparison,
+            comparison,
             latencies: &latencies,
             missing: missing.as_deref(),
+            allowed: bound::allowed(&watch.objective),
             rates: ErrorRates { harm: self.rates.harm * share, health: self.rates.health * share },
             rule: &*self.rule,
         };
@@ -113,6 +134,7 @@ impl Judge {
             events: if is_number { f64::from(window.counts.readings) } else { window.counts.total() },
             bad: if is_number { words::outside(watch.bound, window) } else { window.counts.bad() },
             error_rate,
+            effect,
             because: words.because,
         }
     }

@@ -54,6 +54,7 @@
 mod bound;
 mod cadence;
 mod decide;
+mod effect;
 mod error;
 #[cfg(test)]
 mod false_greens;
@@ -71,6 +72,8 @@ mod phases;
 #[cfg(test)]
 mod recovery_tests;
 mod rejudge;
+#[cfg(test)]
+mod relative_tests;
 mod run_verdict;
 #[cfg(test)]
 mod run_verdict_tests;

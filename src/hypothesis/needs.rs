@@ -38,7 +38,7 @@ fn seconds(bound: Bound, cadence: Cadence, error_rate: f64, rule: &dyn DecisionR
             Some(events / cadence.starts? + cadence.lateness)
         }
         Bound::Rate { floor } => Some(seconds_to_decide(rule, floor, cadence.starts?, error_rate)? + cadence.lateness),
-        Bound::Share { .. } => None,
+        Bound::Share { .. } | Bound::LatencyOver { .. } | Bound::ErrorsOver { .. } => None,
         Bound::Saturation { .. } | Bound::Value { .. } => Some(3.0 * cadence.interval),
     }
 }

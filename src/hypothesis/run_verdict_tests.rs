@@ -28,6 +28,7 @@ fn judged(number: usize, phase: Phase, verdict: Verdict) -> ObjectiveVerdict {
         events: 0.0,
         bad: 0.0,
         error_rate: 0.05,
+        effect: None,
         because: "so".into(),
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Stream {
     /// Which objectives and which guardrails look at it.
     pub(super) watches: Vec<usize>,
     pub(super) guards: Vec<usize>,
+    /// Which objectives of other signals are compared with it.
+    pub(super) controls: Vec<usize>,
 }
 
 impl Stream {
@@ -41,6 +43,7 @@ impl Stream {
             newest: f64::NEG_INFINITY,
             watches: Vec::new(),
             guards: Vec::new(),
+            controls: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::bound::Meaning;
+use super::statistics::Ranked;
 
 /// One event in the fixed-point numbers in which counts are kept (Prometheus may count fractions).
 const ONE: f64 = 1e6;
@@ -139,6 +140,11 @@ impl Latencies {
             }
         }
         Some(f64::INFINITY)
+    }
+
+    /// Each latency in seconds with how often it came, for the tests.
+    pub(super) fn ranked(&self) -> Ranked {
+        Ranked::new(self.found.iter().map(|(latency, count)| (float(*latency), *count)), self.failed)
     }
 
     /// How many failed.

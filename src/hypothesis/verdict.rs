@@ -31,6 +31,57 @@ pub enum Verdict {
     Violated,
 }
 
+/// What the numbers of an effect are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// The share of bad events, in percent.
+    ErrorsPercent,
+    /// By how many percentage points the share of bad events exceeds the reference's.
+    ErrorsPoints,
+    /// By how many percent of it the share of bad events exceeds the reference's.
+    ErrorsChangePercent,
+    /// The quantile of the latency, in milliseconds.
+    LatencyMilliseconds,
+    /// By how many milliseconds the quantile exceeds the reference's.
+    LatencyAddedMilliseconds,
+    /// By how many percent of it the quantile exceeds the reference's.
+    LatencyChangePercent,
+    /// Good events a second.
+    TrafficPerSecond,
+    /// Good events a second in percent of the reference's.
+    TrafficPercent,
+    /// By how many percentage points the use of a resource lies above the baseline's (Hodges and Lehmann).
+    SaturationPoints,
+    /// How far the value lies above the baseline's, in its own unit (Hodges and Lehmann).
+    Value,
+}
+
+/// How large what was seen is, and between which bounds the truth lies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Effect {
+    /// What the numbers are.
+    pub measure: Measure,
+    /// The best single number; nothing where it has no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<f64>,
+    /// The lower end of the interval; nothing where nothing is known of that side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// The upper end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// The probability with which the interval holds the truth, from 0 to 1: for counts and latencies at every look
+    /// at once, for shifts at the end.
+    pub confidence: f64,
+    /// How many events of the reference it rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_events: Option<f64>,
+    /// In words.
+    pub text: String,
+}
+
 /// An objective, judged in one phase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -55,6 +106,9 @@ pub struct ObjectiveVerdict {
     pub bad: f64,
     /// The probability with which such a verdict may be wrong.
     pub error_rate: f64,
+    /// How large what was seen is, with an interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
     /// Why the verdict is what it is, in one sentence, and for an inconclusive one what would decide it.
     pub because: String,
 }

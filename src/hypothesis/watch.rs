@@ -24,7 +24,9 @@ impl Segment {
         let meaning = bound.meaning(reading);
         self.counts.add(meaning);
         match (bound, reading) {
-            (Bound::Latency { .. }, Reading::Request { latency, failure }) if meaning != Meaning::Missing => {
+            (Bound::Latency { .. } | Bound::LatencyOver { .. }, Reading::Request { latency, failure })
+                if meaning != Meaning::Missing =>
+            {
                 self.latencies.add(rounded(*latency), failure.is_some());
             }
             _ if meaning == Meaning::Missing => self.note_missing(at, why_missing(reading)),
@@ -63,6 +65,8 @@ pub(super) struct Watch {
     pub(super) bound: Bound,
     pub(super) description: String,
     pub(super) stream: usize,
+    /// For an objective against a control: which of the judge's controls.
+    pub(super) control: Option<usize>,
     settled: [Vec<Segment>; 3],
     /// Every number that was read, in order of time.
     numbers: Vec<(f64, f64)>,
@@ -78,7 +82,7 @@ pub(super) struct Sums {
 impl Watch {
     pub(super) fn new(objective: Objective, bound: Bound, description: String, stream: usize) -> Self {
         let settled = [Vec::new(), Vec::new(), Vec::new()];
-        Self { objective, bound, description, stream, settled, numbers: Vec::new() }
+        Self { objective, bound, description, stream, control: None, settled, numbers: Vec::new() }
     }
 
     /// Keeps a number where its time puts it.
@@ -141,36 +145,42 @@ impl Watch {
         Some(Sums { span, to, from_restart: sums })
     }
 
+    /// The numbers that were read from one moment to another.
+    pub(super) fn numbers_between(&self, from: f64, to: f64) -> &[(f64, f64)] {
+        let begin = self.numbers.partition_point(|(at, _)| *at < from);
+        let end = self.numbers.partition_point(|(at, _)| *at < to).max(begin);
+        self.numbers.get(begin..end).unwrap_or(&[])
+    }
+
     /// The window of a phase from one of its restarts on.
     pub(super) fn window<'a>(&'a self, stream: &Stream, sums: &Sums, number: usize) -> Window<'a> {
         let offset = u32::try_from(number).map_or(0.0, restart);
         let (from, to) = (sums.span.begin + offset, sums.to);
-        let begin = self.numbers.partition_point(|(at, _)| *at < from);
-        let end = self.numbers.partition_point(|(at, _)| *at < to).max(begin);
         Window {
             from,
             to,
             counts: sums.from_restart.get(number).copied().unwrap_or_default(),
-            numbers: self.numbers.get(begin..end).unwrap_or(&[]),
+            numbers: self.numbers_between(from, to),
             coverage: stream.beats.coverage(from, to, stream.cadence.beat()),
             interval: stream.cadence.interval,
             single: stream.cadence.starts.is_some(),
         }
     }
 
-    /// Latencies and the reason of the last missing reading, in a window: for the words of a verdict only.
+    /// Latencies and the reason of the last missing reading, in a window that ends at `to`.
     pub(super) fn details(
         &self,
         stream: &Stream,
         phases: &Phases,
         phase: Phase,
         number: usize,
+        to: f64,
     ) -> (Latencies, Option<String>) {
         let mut whole = Segment::default();
         for segment in self.settled.get(phases::index(phase)).into_iter().flatten().skip(number) {
             whole.join(segment);
         }
-        for (at, reading) in &stream.fresh {
+        for (at, reading) in stream.fresh.iter().filter(|(at, _)| *at < to) {
             if place(phases, *at).is_some_and(|(found, segment)| found == phase && segment >= number) {
                 whole.add(self.bound, *at, reading);
             }

@@ -170,6 +170,7 @@ impl<'a> Collected<'a> {
                 events: verdict.events,
                 bad: verdict.bad,
                 error_rate: verdict.error_rate,
+                effect: verdict.effect.clone(),
                 because: verdict.because.clone(),
             });
         }

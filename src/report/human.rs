@@ -113,7 +113,8 @@ impl Page {
             {
                 let phase = notation::phase(verdict.phase);
                 let word = notation::verdict(verdict.verdict);
-                let line = format!("{}, {phase}: {word}: {}", row.description, verdict.because);
+                let effect = verdict.effect.as_ref().map(|effect| format!("; {}", effect.text)).unwrap_or_default();
+                let line = format!("{}, {phase}: {word}: {}{effect}", row.description, verdict.because);
                 out.push_str(&self.paragraph(4, &line, Ink::Faint));
             }
         }

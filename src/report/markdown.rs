@@ -109,7 +109,9 @@ fn objectives(out: &mut String, report: &RunReport) {
                     Verdict::Violated => "❌",
                     Verdict::Inconclusive | Verdict::NoData => "⚠️",
                 };
-                format!("{sign} {}<br>{}", notation::verdict(found.verdict), text(&found.measured_text))
+                let effect =
+                    found.effect.as_ref().map(|effect| format!("<br>{}", text(&effect.text))).unwrap_or_default();
+                format!("{sign} {}<br>{}{effect}", notation::verdict(found.verdict), text(&found.measured_text))
             }
             None => "➖ not judged".into(),
         };

@@ -153,6 +153,9 @@ pub struct PhaseVerdict {
     pub bad: f64,
     /// The probability with which such a verdict may be wrong.
     pub error_rate: f64,
+    /// How large what was seen is, with an interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<crate::hypothesis::verdict::Effect>,
     /// Why the verdict is what it is.
     pub because: String,
 }

@@ -69,7 +69,7 @@ fn quantiles(run: &Collected, signal: &str) -> Vec<f64> {
     let spec = &run.started.experiment.spec;
     let mut quantiles = vec![0.5, 0.99];
     let bounded = spec.steady_state.iter().chain(&spec.guardrails).filter(|objective| objective.signal == signal);
-    for bound in bounded.filter_map(|objective| objective.latency) {
+    for bound in bounded.filter_map(|objective| objective.latency.as_ref()) {
         if !quantiles.iter().any(|quantile| (quantile - bound.quantile).abs() < 1e-9) {
             quantiles.push(bound.quantile);
         }

@@ -214,11 +214,12 @@ fn rows(signal: &SignalState, now: f64, length: usize) -> Vec<Row> {
             rows.push(Row { name, numbers, bound, print });
         }
     };
-    let latency = signal.objectives.iter().find_map(|objective| objective.latency);
+    let latency = signal.objectives.iter().find_map(|objective| objective.latency.as_ref());
     let quantile = latency.map_or(0.99, |latency| latency.quantile);
-    let latency = latency.map(|latency| (latency.below.duration().as_secs_f64(), true));
+    let latency = latency.and_then(|latency| Some((latency.below?.duration().as_secs_f64(), true)));
     add(quantile_name(quantile), latency, notation::seconds, &|sums| sums.latency(quantile));
-    let errors = bound(&|objective| objective.errors.map(|errors| (errors.below.fraction(), true)));
+    let errors =
+        bound(&|objective| objective.errors.as_ref().and_then(|errors| Some((errors.below?.fraction(), true))));
     add("errors".into(), errors, percent, &|sums| (sums.events > 0.0).then(|| sums.bad / sums.events));
     let pace = signal.pace;
     let bin = signal.bin;

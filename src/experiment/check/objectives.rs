@@ -1,6 +1,8 @@
+use faultline_agent::units::TimeSpan;
+
 use super::{Findings, at};
 use crate::document::yaml::Path;
-use crate::experiment::document::{ExecReading, Objective, Resource, Signal, Spec, TrafficFloor};
+use crate::experiment::document::{Allowance, ExecReading, Objective, Reference, Resource, Signal, Spec, TrafficFloor};
 
 /// The steady state and the guardrails.
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
@@ -11,6 +13,9 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
                 findings.warn(&path, "the same objective stands in this list before", "");
             }
             one(&path, objective, spec, findings);
+            if list == "guardrails" {
+                guards(&path, objective, findings);
+            }
         }
     }
     let path = at!["spec", "steadyState"];
@@ -49,6 +54,13 @@ fn one(path: &Path, objective: &Objective, spec: &Spec, findings: &mut Findings<
         ),
     }
     bounds(path, objective, findings);
+    for (key, of) in [
+        ("latency", objective.latency.as_ref().and_then(|bound| bound.of.as_ref())),
+        ("errors", objective.errors.as_ref().and_then(|bound| bound.of.as_ref())),
+        ("traffic", objective.traffic.as_ref().and_then(|bound| bound.of.as_ref())),
+    ] {
+        reference(path, of, key, objective, spec, findings);
+    }
     let known = findings.refers(&path.join("signal"), &objective.signal, &at!["spec", "signals"], "signal");
     // A signal that did not fit its type is there, but what it offers cannot be said.
     if let (true, Some(signal)) = (known, spec.signals.get(&objective.signal)) {
@@ -63,6 +75,80 @@ fn one(path: &Path, objective: &Objective, spec: &Spec, findings: &mut Findings<
             }
         }
         against_the_signal(path, objective, signal, findings);
+    }
+}
+
+/// A guardrail is judged every moment, by a bound of its own.
+fn guards(path: &Path, objective: &Objective, findings: &mut Findings<'_>) {
+    let hint = "give it `below`; what is relative belongs under `steadyState`";
+    let relative = [
+        ("latency", objective.latency.as_ref().is_some_and(|bound| bound.at_most.is_some())),
+        ("errors", objective.errors.as_ref().is_some_and(|bound| bound.at_most.is_some())),
+    ];
+    for (key, _) in relative.iter().filter(|(_, relative)| *relative) {
+        findings.error(&path.join(*key).join("atMost"), "a guardrail needs a bound that does not move", hint);
+    }
+    if objective.traffic.as_ref().is_some_and(|bound| matches!(bound.of, Some(Reference::Control(_)))) {
+        let hint = "give it a rate, or a percentage of the baseline";
+        findings.error(&path.join("traffic").join("of"), "a guardrail is not compared with a control", hint);
+    }
+}
+
+/// What a relative bound is compared with must be there, and must be something else.
+fn reference(
+    path: &Path,
+    of: Option<&Reference>,
+    key: &'static str,
+    objective: &Objective,
+    spec: &Spec,
+    findings: &mut Findings<'_>,
+) {
+    let Some(Reference::Control(control)) = of else { return };
+    let at = path.join(key).join("of").join("control");
+    if *control == objective.signal {
+        findings.error(&at, "a signal is no control of itself", "name one that reads untouched replicas");
+        return;
+    }
+    let known = findings.refers(&at, control, &at!["spec", "signals"], "signal");
+    let (true, Some(signal)) = (known, spec.signals.get(control)) else { return };
+    let (kind, offered) = offers(signal);
+    if !offered.contains(&key) {
+        findings.error(
+            &at,
+            format!("`{control}` is {kind}, which has no {} to compare with", in_words(key)),
+            "a control is of the same kind as the signal",
+        );
+    }
+}
+
+/// Either `below`, or `atMost` with `of`.
+fn one_limit(path: &Path, below: bool, at_most: Option<Allowance>, of: bool, findings: &mut Findings<'_>) {
+    match (below, at_most, of) {
+        (true, Some(_), _) => {
+            findings.error(&path.join("atMost"), "`below` and `atMost` are two bounds", "write an objective for each");
+        }
+        (true, None, true) => {
+            findings.error(&path.join("of"), "`below` stands for itself", "leave `of` out, or write `atMost`");
+        }
+        (false, Some(allowed), false) => findings.error(
+            &path.join("atMost"),
+            format!("{allowed} over what?"),
+            "write `of: baseline`, or `of: { control: SIGNAL }`, beside it",
+        ),
+        (false, None, _) if findings.is_whole(path) => {
+            findings.error_at_key(path, "it bounds nothing", "give `below`, or `atMost` with `of`");
+        }
+        _ => {}
+    }
+    if at_most.is_some_and(|allowed| {
+        matches!(allowed, Allowance::Percent(0.0) | Allowance::Points(0.0))
+            || allowed == Allowance::Time(TimeSpan::ZERO)
+    }) {
+        findings.warn(
+            &path.join("atMost"),
+            "with no margin at all only what is better than its reference is ever shown to hold",
+            "allow a little, such as +5%",
+        );
     }
 }
 
@@ -91,8 +177,16 @@ fn offers(signal: &Signal) -> (&'static str, &'static [&'static str]) {
 
 /// Bounds that no measurement, or every measurement, would meet.
 fn bounds(path: &Path, objective: &Objective, findings: &mut Findings<'_>) {
-    if let Some(bound) = objective.latency {
+    if let Some(bound) = &objective.latency {
         let path = path.join("latency");
+        one_limit(&path, bound.below.is_some(), bound.at_most, bound.of.is_some(), findings);
+        if let Some(Allowance::Points(_)) = bound.at_most {
+            findings.error(
+                &path.join("atMost"),
+                "a latency is no percentage",
+                "write a time such as +20ms, or +10% of the reference",
+            );
+        }
         if !(bound.quantile > 0.0 && bound.quantile < 1.0) {
             let percent = bound.quantile > 1.0 && bound.quantile < 100.0;
             let hint = if percent {
@@ -102,10 +196,30 @@ fn bounds(path: &Path, objective: &Objective, findings: &mut Findings<'_>) {
             };
             findings.error(&path.join("quantile"), format!("{} is not between 0 and 1", bound.quantile), hint);
         }
-        findings.time(&path.join("below"), bound.below);
+        if let Some(below) = bound.below {
+            findings.time(&path.join("below"), below);
+        }
     }
-    if let Some(bound) = objective.errors {
-        share(&path.join("errors").join("below"), bound.below.number(), findings);
+    if let Some(bound) = &objective.errors {
+        let path = path.join("errors");
+        one_limit(&path, bound.below.is_some(), bound.at_most, bound.of.is_some(), findings);
+        if let Some(Allowance::Time(_)) = bound.at_most {
+            findings.error(
+                &path.join("atMost"),
+                "errors are no time",
+                "write percentage points such as +0.5pp, or +50% of the reference",
+            );
+        }
+        if let Some(Allowance::Percent(_)) = bound.at_most {
+            findings.warn(
+                &path.join("atMost"),
+                "of a reference without a single error every percentage is nothing, and stays inconclusive",
+                "write percentage points, such as +0.5pp",
+            );
+        }
+        if let Some(below) = bound.below {
+            share(&path.join("below"), below.number(), findings);
+        }
     }
     if let Some(bound) = objective.saturation {
         let path = path.join("saturation").join("below");
@@ -116,9 +230,9 @@ fn bounds(path: &Path, objective: &Objective, findings: &mut Findings<'_>) {
             findings.warn(&path, "so high a pressure is almost never reached", "10% is much already");
         }
     }
-    if let Some(bound) = objective.traffic {
+    if let Some(bound) = &objective.traffic {
         let path = path.join("traffic");
-        match (bound.at_least, bound.of) {
+        match (bound.at_least, &bound.of) {
             (TrafficFloor::Share(share), None) => findings.error(
                 &path.join("atLeast"),
                 format!("{share} of what?"),
@@ -126,7 +240,7 @@ fn bounds(path: &Path, objective: &Objective, findings: &mut Findings<'_>) {
             ),
             (TrafficFloor::Rate(rate), Some(_)) => findings.error(
                 &path.join("atLeast"),
-                format!("`of: baseline` needs a percentage, and {rate} is a rate"),
+                format!("`of` needs a percentage, and {rate} is a rate"),
                 "write a percentage such as 80%, or leave `of` out",
             ),
             (TrafficFloor::Share(share), Some(_)) if share.number() == 0.0 => {
@@ -168,14 +282,14 @@ fn against_the_signal(path: &Path, objective: &Objective, signal: &Signal, findi
         Signal::Exec(signal) => (signal.timeout, None),
         Signal::Prometheus(_) | Signal::Host(_) => return,
     };
-    if let Some(bound) = objective.latency.filter(|bound| bound.below > timeout) {
+    if let Some(below) = objective.latency.as_ref().and_then(|bound| bound.below).filter(|below| *below > timeout) {
         findings.warn(
             &path.join("latency").join("below"),
-            format!("a request counts as failed after {timeout}, before it can be as slow as {}", bound.below),
+            format!("a request counts as failed after {timeout}, before it can be as slow as {below}"),
             "raise the signal's `timeout`, or lower this bound",
         );
     }
-    if let (Some(bound), Some(rate)) = (objective.traffic, rate)
+    if let (Some(bound), Some(rate)) = (&objective.traffic, rate)
         && let TrafficFloor::Rate(floor) = bound.at_least
         && floor.count_per_second() > rate.count_per_second()
     {

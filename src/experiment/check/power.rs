@@ -42,8 +42,9 @@ fn phases(method: &[MethodStep]) -> (TimeSpan, TimeSpan) {
 
 /// The share of bad events below which an objective wants to stay, with its key.
 fn bad_share(objective: &Objective) -> Option<(&'static str, f64)> {
-    let latency = objective.latency.map(|bound| ("latency", 1.0 - bound.quantile));
-    let errors = objective.errors.map(|bound| ("errors", bound.below.fraction()));
+    // Against a reference at least as many are needed as against a number.
+    let latency = objective.latency.as_ref().map(|bound| ("latency", 1.0 - bound.quantile));
+    let errors = objective.errors.as_ref().and_then(|bound| Some(("errors", bound.below?.fraction())));
     latency.or(errors).filter(|(_, share)| *share > 0.0 && *share < 1.0)
 }
 

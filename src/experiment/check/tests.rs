@@ -70,7 +70,7 @@ fn objectives_that_bound_nothing_or_the_impossible_are_refused() {
         ("traffic: { atLeast: 80% }", "Error spec.steadyState[0].traffic.atLeast: 80% of what?"),
         (
             "traffic: { atLeast: 8/s, of: baseline }",
-            "Error spec.steadyState[0].traffic.atLeast: `of: baseline` needs a percentage, and 8/s is a rate",
+            "Error spec.steadyState[0].traffic.atLeast: `of` needs a percentage, and 8/s is a rate",
         ),
         (
             "traffic: { atLeast: 80/s }",
@@ -85,6 +85,25 @@ fn objectives_that_bound_nothing_or_the_impossible_are_refused() {
             "Error spec.steadyState[0].saturation: `shop` is an HTTP prober, which has no saturation",
         ),
         ("value: {}", "Error spec.steadyState[0].value: `below` or `atLeast` is missing"),
+        ("errors: { atMost: +1pp }", "Error spec.steadyState[0].errors.atMost: +1pp over what?"),
+        ("errors: { below: 1%, of: baseline }", "Error spec.steadyState[0].errors.of: `below` stands for itself"),
+        (
+            "errors: { below: 1%, atMost: +1pp, of: baseline }",
+            "Error spec.steadyState[0].errors.atMost: `below` and `atMost` are two bounds",
+        ),
+        ("errors: { atMost: +20ms, of: baseline }", "Error spec.steadyState[0].errors.atMost: errors are no time"),
+        (
+            "latency: { quantile: 0.9, atMost: +1pp, of: baseline }",
+            "Error spec.steadyState[0].latency.atMost: a latency is no percentage",
+        ),
+        (
+            "errors: { atMost: 1%, of: baseline }",
+            "Error spec.steadyState[0].errors.atMost: `1%` is not what is allowed on top of the reference, such as +10%, +0.5pp or +20ms",
+        ),
+        (
+            "errors: { atMost: +1pp, of: { control: shop } }",
+            "Error spec.steadyState[0].errors.of.control: a signal is no control of itself",
+        ),
     ] {
         let found = findings(&with(objective, to));
         assert!(found.contains(&expected.to_owned()), "{to}: {found:#?}");

@@ -1,5 +1,6 @@
 //! The types of an experiment document. `deny_unknown_fields` throughout: a misspelt key is an error, never ignored.
 
+mod allowance;
 mod blast_radius;
 mod host_pattern;
 mod host_pick;
@@ -13,6 +14,7 @@ mod target;
 mod tolerance;
 mod traffic_floor;
 
+pub use allowance::Allowance;
 pub use blast_radius::{BlastRadius, HostCeiling, LabelGroup, LabelGroupError};
 pub use faultline_agent::facts::{Pick, ProcessSelector};
 pub use host_pattern::{HostPattern, HostPatternError};

@@ -2,7 +2,7 @@ use faultline_agent::units::{Percent, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::TrafficFloor;
+use super::{Allowance, TrafficFloor};
 
 /// One bound on one golden signal. Exactly one of `latency`, `errors`, `traffic`, `saturation` and `value` is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,42 +34,70 @@ pub struct Objective {
     pub value: Option<ValueBound>,
 }
 
-/// A bound on a latency quantile.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A bound on a latency quantile: `below` a time, or `atMost` so much over a reference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["below"] }, { "required": ["atMost", "of"] }]))]
 pub struct LatencyBound {
     /// Which quantile, above 0 and below 1: 0.99 is the 99th percentile.
     #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub quantile: f64,
     /// The time below which it stays. A failed request counts as slower than any bound.
-    pub below: TimeSpan,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below: Option<TimeSpan>,
+    /// How much it may exceed the reference's quantile: `+10%` or `+20ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<Allowance>,
+    /// The reference of `atMost`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Reference>,
 }
 
-/// A bound on the share of bad events.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A bound on the share of bad events: `below` a percentage, or `atMost` so much over a reference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["below"] }, { "required": ["atMost", "of"] }]))]
 pub struct ErrorBound {
     /// The percentage below which it stays.
-    pub below: Percent,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below: Option<Percent>,
+    /// How much it may exceed the reference's share: `+0.5pp` or `+50%`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<Allowance>,
+    /// The reference of `atMost`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Reference>,
 }
 
 /// A bound on how much is served.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrafficBound {
-    /// At least this: a rate, or a percentage with `of: baseline`.
+    /// At least this: a rate, or a percentage of a reference.
     pub at_least: TrafficFloor,
     /// What a percentage is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<Reference>,
 }
 
-/// What a share is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What a signal is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reference {
     /// The same signal before the fault.
     Baseline,
+    /// Another signal at the same time, which reads untouched replicas beside the faulted ones.
+    Control(String),
+}
+
+impl Reference {
+    /// In words: `the baseline`, `the control spare`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Baseline => "the baseline".into(),
+            Self::Control(signal) => format!("the control {signal}"),
+        }
+    }
 }
 
 /// A bound on the use of a resource.
@@ -90,16 +118,20 @@ impl Objective {
 
     /// Its bound in words, with numbers as a document writes them: `p99 latency below 300ms`.
     pub fn bound(&self) -> String {
-        if let Some(bound) = self.latency {
-            return format!("{} latency below {}", quantile_name(bound.quantile), bound.below);
+        if let Some(bound) = &self.latency {
+            let limit = limit(bound.below.as_ref(), bound.at_most, bound.of.as_ref());
+            return format!("{} latency {limit}", quantile_name(bound.quantile));
         }
-        if let Some(bound) = self.errors {
-            return format!("errors below {}", bound.below);
+        if let Some(bound) = &self.errors {
+            return format!("errors {}", limit(bound.below.as_ref(), bound.at_most, bound.of.as_ref()));
         }
-        if let Some(bound) = self.traffic {
+        if let Some(bound) = &self.traffic {
             return match bound.at_least {
                 TrafficFloor::Rate(rate) => format!("traffic at least {rate}"),
-                TrafficFloor::Share(share) => format!("traffic at least {share} of the baseline"),
+                TrafficFloor::Share(share) => {
+                    let of = bound.of.as_ref().unwrap_or(&Reference::Baseline).describe();
+                    format!("traffic at least {share} of {of}")
+                }
             };
         }
         if let Some(bound) = self.saturation {
@@ -111,6 +143,17 @@ impl Objective {
             below.into_iter().chain(least).collect()
         });
         format!("value {}", bounds.join(" and "))
+    }
+}
+
+/// `below 300ms`, or `at most +10% over the baseline`.
+fn limit(below: Option<&impl std::fmt::Display>, at_most: Option<Allowance>, of: Option<&Reference>) -> String {
+    match (below, at_most) {
+        (None, Some(allowed)) => {
+            format!("at most {allowed} over {}", of.unwrap_or(&Reference::Baseline).describe())
+        }
+        (Some(below), _) => format!("below {below}"),
+        (None, None) => "below nothing".into(),
     }
 }
 
@@ -175,6 +218,8 @@ mod tests {
             bound(r#"{"signal": "shop", "latency": {"quantile": 0.999, "below": "300ms"}}"#),
             bound(r#"{"signal": "shop", "errors": {"below": "1%"}}"#),
             bound(r#"{"signal": "shop", "traffic": {"atLeast": "80%", "of": "baseline"}}"#),
+            bound(r#"{"signal": "shop", "latency": {"quantile": 0.99, "atMost": "+10%", "of": "baseline"}}"#),
+            bound(r#"{"signal": "shop", "errors": {"atMost": "+0.5pp", "of": {"control": "spare"}}}"#),
             bound(r#"{"signal": "db", "saturation": {"resource": "io-pressure", "below": "95%"}}"#),
             bound(r#"{"signal": "lag", "value": {"below": 3, "atLeast": 0.5}}"#),
         ];
@@ -182,6 +227,8 @@ mod tests {
         shop: p99.9 latency below 300ms
         shop: errors below 1%
         shop: traffic at least 80% of the baseline
+        shop: p99 latency at most +10% over the baseline
+        shop: errors at most +0.5pp over the control spare
         db: io pressure below 95%
         lag: value below 3 and at least 0.5
         ");

@@ -10,14 +10,15 @@
 
 mod number;
 mod ratio;
+mod relative;
 mod traffic;
 
 pub(super) use number::mean;
-pub(super) use traffic::{Baseline, lowest};
+pub(super) use traffic::{Baseline, covered, lowest};
 
 use super::bound::Bound;
 use super::cadence::Coverage;
-use super::statistics::DecisionRule;
+use super::statistics::{DecisionRule, Events, Pace, Ranked};
 use super::tally::Counts;
 use super::verdict::Verdict;
 
@@ -69,8 +70,12 @@ pub(super) enum Cause {
     Undecided,
     /// Fewer readings than three.
     FewReadings,
-    /// There is no baseline to compare with.
-    NoBaseline,
+    /// There is nothing to compare with.
+    NoReference,
+    /// The control said nothing more since then.
+    ControlSilentSince(f64),
+    /// So large a share of the readings of the control is missing.
+    ControlGaps(f64),
     /// This is the baseline itself.
     IsBaseline,
 }
@@ -88,26 +93,67 @@ impl Outcome {
     }
 }
 
-/// What a traffic bound is compared with.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What a relative bound is compared with.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Comparison {
     /// The window is the baseline.
     Itself,
-    /// The baseline, if there is one.
-    With(Option<Baseline>),
+    /// The reference, if there is one.
+    With(Option<Compared>),
+}
+
+/// A reference: the baseline, or a control in the same window.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Compared {
+    /// Its good events and the time in which they came.
+    pub(super) baseline: Baseline,
+    /// Its events.
+    pub(super) events: Events,
+    /// For a latency: those of the window and those of the reference.
+    pub(super) latencies: Option<Box<(Ranked, Ranked)>>,
+    /// What stands against "held" because the control was not read as it should be.
+    pub(super) gaps: Option<Outcome>,
+    /// The control's name; nothing for the baseline.
+    pub(super) control: Option<String>,
+}
+
+impl Compared {
+    pub(super) fn of(window: &Window<'_>, control: Option<String>, latencies: Option<Box<(Ranked, Ranked)>>) -> Self {
+        let gaps = control.is_some().then(|| gaps(window)).flatten().map(|outcome| match outcome.cause {
+            Cause::SilentSince(since) => Outcome::new(outcome.verdict, Cause::ControlSilentSince(since)),
+            Cause::Gaps(share) => Outcome::new(outcome.verdict, Cause::ControlGaps(share)),
+            _ => outcome,
+        });
+        Self {
+            baseline: Baseline::of(window),
+            events: Events { bad: window.counts.bad(), good: window.counts.good() },
+            latencies,
+            gaps,
+            control,
+        }
+    }
+
+    /// Its pace by all of its time, and by the time that was covered by readings.
+    pub(super) fn paces(&self) -> (Pace, Pace) {
+        let Baseline { good, seconds, covered } = self.baseline;
+        (Pace { count: good, seconds }, Pace { count: good, seconds: covered })
+    }
 }
 
 /// Judges one bound by one window.
 pub(super) fn decide(
     bound: Bound,
     window: &Window<'_>,
-    comparison: Comparison,
+    comparison: &Comparison,
     rates: ErrorRates,
     rule: &dyn DecisionRule,
 ) -> Outcome {
     match bound {
         Bound::Latency { .. } | Bound::Errors { .. } => ratio::decide(bound, window, rates, rule),
         Bound::Rate { .. } | Bound::Share { .. } => traffic::decide(bound, window, comparison, rates, rule),
+        Bound::LatencyOver { .. } | Bound::ErrorsOver { .. } => {
+            relative::decide(bound, window, comparison, rates, rule)
+        }
         Bound::Saturation { .. } | Bound::Value { .. } => number::decide(bound, window),
     }
 }

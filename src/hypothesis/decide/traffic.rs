@@ -6,7 +6,7 @@
 
 use super::{Cause, Comparison, ErrorRates, Outcome, Window, gaps, missing_share, nothing};
 use crate::hypothesis::bound::Bound;
-use crate::hypothesis::statistics::{DecisionRule, threshold};
+use crate::hypothesis::statistics::{DecisionRule, Margin, Pace, rate_is_above, rate_is_below, threshold};
 use crate::hypothesis::verdict::Verdict;
 
 /// The good events before the fault.
@@ -32,7 +32,7 @@ impl Baseline {
 }
 
 /// The time covered by readings. What counters grew by at the first reading may belong to the time before it.
-fn covered(window: &Window<'_>) -> f64 {
+pub(in crate::hypothesis) fn covered(window: &Window<'_>) -> f64 {
     let edge = if window.single { 0.0 } else { window.interval };
     ((window.to - window.from) * (1.0 - missing_share(window)) - edge).max(0.0)
 }
@@ -40,7 +40,7 @@ fn covered(window: &Window<'_>) -> f64 {
 pub(super) fn decide(
     bound: Bound,
     window: &Window<'_>,
-    comparison: Comparison,
+    comparison: &Comparison,
     rates: ErrorRates,
     rule: &dyn DecisionRule,
 ) -> Outcome {
@@ -48,8 +48,14 @@ pub(super) fn decide(
         return nothing;
     }
     let good = window.counts.good();
-    let (low, high, split) = match (bound, comparison) {
-        (Bound::Rate { floor }, _) => (floor, floor, 1.0),
+    let (whole, covered) = (window.to - window.from, covered(window));
+    let (harm, health) = (threshold(rates.harm), threshold(rates.health));
+    let (too_little, enough, missing) = match (bound, comparison) {
+        (Bound::Rate { floor }, _) => (
+            good < floor * covered && rule.rate_is_below(floor * covered, good) >= harm,
+            good > floor * whole && rule.rate_is_above(floor * whole, good) >= health,
+            None,
+        ),
         (Bound::Share { .. }, Comparison::Itself) => {
             return match gaps(window) {
                 _ if good <= 0.0 => Outcome::new(Verdict::NoData, Cause::NoEvents),
@@ -57,26 +63,30 @@ pub(super) fn decide(
                 None => Outcome::new(Verdict::Held, Cause::IsBaseline),
             };
         }
-        (Bound::Share { share }, Comparison::With(Some(baseline))) if baseline.good > 0.0 => {
-            // The baseline is itself only an estimate: half of the error rate is spent on how far off it may be.
-            let low = share * lowest(&baseline, rates.harm / 2.0, rule);
-            let high = share * highest(&baseline, rates.health / 2.0, rule);
-            (low, high, 2.0)
+        (Bound::Share { share }, Comparison::With(Some(compared))) if compared.baseline.good > 0.0 => {
+            // The reference is itself only a sample, of which the tests of two samples know.
+            let margin = Margin { factor: share, plus: 0.0 };
+            let (of_whole, of_covered) = compared.paces();
+            let (here, by_readings) = (Pace { count: good, seconds: whole }, Pace { count: good, seconds: covered });
+            (
+                rate_is_below(rule, by_readings, of_whole, margin, harm) >= harm,
+                rate_is_above(rule, here, of_covered, margin, health) >= health,
+                compared.gaps,
+            )
         }
-        _ => return Outcome::new(Verdict::NoData, Cause::NoBaseline),
+        _ => return Outcome::new(Verdict::NoData, Cause::NoReference),
     };
-    let covered = covered(window);
-    if good < low * covered && rule.rate_is_below(low * covered, good) >= threshold(rates.harm / split) {
+    if too_little {
         return Outcome::new(Verdict::Violated, Cause::Shown);
     }
-    if let Some(gaps) = gaps(window) {
+    if let Some(gaps) = gaps(window).or(missing) {
         return gaps;
     }
-    let seconds = window.to - window.from;
-    if good > high * seconds && rule.rate_is_above(high * seconds, good) >= threshold(rates.health / split) {
-        return Outcome::new(Verdict::Held, Cause::Shown);
+    if enough {
+        Outcome::new(Verdict::Held, Cause::Shown)
+    } else {
+        Outcome::new(Verdict::Inconclusive, Cause::Undecided)
     }
-    Outcome::new(Verdict::Inconclusive, Cause::Undecided)
 }
 
 /// The smallest rate that the baseline may have had, at an error rate: every smaller one is rejected.
@@ -90,25 +100,6 @@ pub(in crate::hypothesis) fn lowest(baseline: &Baseline, error_rate: f64, rule: 
         } else {
             kept = middle;
         }
-    }
-    rejected
-}
-
-/// The largest rate that the baseline may have had, at an error rate: every larger one is rejected.
-fn highest(baseline: &Baseline, error_rate: f64, rule: &dyn DecisionRule) -> f64 {
-    let needed = threshold(error_rate);
-    let is_rejected = |rate: f64| rule.rate_is_below(rate * baseline.covered, baseline.good) >= needed;
-    let mut kept = baseline.good / baseline.covered.max(1e-9);
-    let mut rejected = kept * 2.0 + 1.0 / baseline.covered.max(1e-9);
-    while !is_rejected(rejected) {
-        rejected *= 2.0;
-        if !rejected.is_finite() || rejected > 1e12 {
-            return f64::INFINITY;
-        }
-    }
-    for _ in 0..STEPS {
-        let middle = f64::midpoint(kept, rejected);
-        if is_rejected(middle) { rejected = middle } else { kept = middle }
     }
     rejected
 }

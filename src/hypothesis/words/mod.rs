@@ -1,10 +1,11 @@
 //! Verdicts in words: what was measured, why the verdict is what it is, and what would decide an open one.
 
 mod figures;
+mod relative;
 
 pub(super) use figures::{count, percent, seconds, significant, time};
 
-use crate::experiment::document::quantile_name;
+use crate::experiment::document::{Allowance, quantile_name};
 
 use super::bound::Bound;
 use super::decide::{Cause, Comparison, ErrorRates, MOST_MISSING, Outcome, Window, mean};
@@ -19,10 +20,12 @@ pub(super) struct Facts<'a> {
     pub(super) bound: Bound,
     pub(super) window: &'a Window<'a>,
     pub(super) outcome: Outcome,
-    pub(super) comparison: Comparison,
+    pub(super) comparison: &'a Comparison,
     pub(super) latencies: &'a Latencies,
     /// The last reason for which nothing could be read.
     pub(super) missing: Option<&'a str>,
+    /// What a relative objective allows over its reference.
+    pub(super) allowed: Option<Allowance>,
     pub(super) rates: ErrorRates,
     pub(super) rule: &'a dyn DecisionRule,
 }
@@ -41,6 +44,8 @@ pub(super) fn explain(facts: &Facts<'_>) -> Words {
         Bound::Latency { quantile, below } => latency(facts, quantile, below),
         Bound::Errors { below } => errors(facts, below),
         Bound::Rate { .. } | Bound::Share { .. } => traffic(facts),
+        Bound::LatencyOver { quantile, .. } => relative::latency(facts, quantile),
+        Bound::ErrorsOver { .. } => relative::errors(facts),
         Bound::Saturation { .. } | Bound::Value { .. } => numbers(facts),
     };
     let (window, signal) = (facts.window, facts.signal);
@@ -53,7 +58,18 @@ pub(super) fn explain(facts: &Facts<'_>) -> Words {
         Cause::NoEvents => {
             format!("{signal} was read {} times in {lasted} and saw not one event", window.counts.readings)
         }
-        Cause::NoBaseline => "there is no baseline to compare with: nothing was served before the fault".into(),
+        Cause::NoReference => relative::nothing(facts),
+        Cause::ControlSilentSince(since) => {
+            let silent = seconds(window.to - since);
+            format!("nothing came from {} for the last {silent}; until then: {finding}", relative::name(facts))
+        }
+        Cause::ControlGaps(share) => {
+            let (share, most) = (percent(share), percent(MOST_MISSING));
+            format!(
+                "{share} of the readings of {} are missing, more than {most}; the rest: {finding}",
+                relative::name(facts)
+            )
+        }
         Cause::SilentSince(since) => {
             let silent = seconds(window.to - since);
             format!("nothing came from {signal} for the last {silent}{}; until then: {finding}", missing(facts))
@@ -139,11 +155,12 @@ fn traffic(facts: &Facts<'_>) -> (Option<f64>, String, String) {
     let rate = window.counts.good() / lasted;
     let served = format!("{} good {}/s", significant(rate, 3), unit(facts, 0.0));
     match (facts.bound, facts.comparison) {
-        (Bound::Share { share }, Comparison::With(Some(baseline))) if baseline.rate() > 0.0 => {
+        (Bound::Share { share }, Comparison::With(Some(compared))) if compared.baseline.rate() > 0.0 => {
+            let (baseline, name) = (&compared.baseline, relative::name(facts));
             let part = rate / baseline.rate();
-            let text = format!("{} of the baseline", percent(part));
+            let text = format!("{} of {name}", percent(part));
             let finding = format!(
-                "{served} over {}, {} of the baseline's {}/s; at least {} asked",
+                "{served} over {}, {} of {name}'s {}/s; at least {} asked",
                 seconds(lasted),
                 percent(part),
                 significant(baseline.rate(), 3),
@@ -204,6 +221,9 @@ fn undecided(facts: &Facts<'_>) -> String {
     let counts = facts.window.counts;
     let lasted = facts.window.to - facts.window.from;
     let too_near = "too near the bound for any wait to tell";
+    if let Bound::LatencyOver { .. } | Bound::ErrorsOver { .. } = facts.bound {
+        return relative::undecided(facts);
+    }
     if lasted <= 0.0 {
         return too_near.into();
     }
@@ -221,7 +241,7 @@ fn undecided(facts: &Facts<'_>) -> String {
     }
     let floor = match (facts.bound, facts.comparison) {
         (Bound::Rate { floor }, _) => floor,
-        (Bound::Share { share }, Comparison::With(Some(baseline))) => share * baseline.rate(),
+        (Bound::Share { share }, Comparison::With(Some(compared))) => share * compared.baseline.rate(),
         _ => return too_near.into(),
     };
     let rate = counts.good() / lasted;

@@ -67,7 +67,9 @@ fn cell(found: &PhaseVerdict) -> Markup {
         (verdict_pill(found.verdict))
         span.measured { (one_line(&found.measured_text)) }
         small {
-            (one_line(&found.because)) " · may err in " (notation::number(found.error_rate * 100.0)) "%"
+            (one_line(&found.because))
+            @if let Some(effect) = &found.effect { " · " (one_line(&effect.text)) }
+            " · may err in " (notation::number(found.error_rate * 100.0)) "%"
         }
     }
 }

@@ -1,4 +1,4 @@
-use crate::experiment::document::{Objective, TrafficFloor};
+use crate::experiment::document::{Objective, Reference, TrafficFloor};
 use crate::hypothesis::verdict::Phase;
 use crate::report::assemble::Collected;
 use crate::report::model::{Bound, BoundRole, BoundSide, Panel, PhaseSummary};
@@ -21,13 +21,13 @@ fn add(bounds: &mut Vec<Bound>, objective: &Objective, role: BoundRole, phases: 
     let mut add = |panel, limit, side| {
         bounds.push(Bound { panel, limit, side, role, text: text.clone() });
     };
-    if let Some(bound) = objective.latency {
-        add(Panel::Latency, bound.below.duration().as_secs_f64(), BoundSide::Below);
+    if let Some(below) = objective.latency.as_ref().and_then(|bound| bound.below) {
+        add(Panel::Latency, below.duration().as_secs_f64(), BoundSide::Below);
     }
-    if let Some(bound) = objective.errors {
-        add(Panel::Errors, bound.below.fraction(), BoundSide::Below);
+    if let Some(below) = objective.errors.as_ref().and_then(|bound| bound.below) {
+        add(Panel::Errors, below.fraction(), BoundSide::Below);
     }
-    if let Some(bound) = objective.traffic {
+    if let Some(bound) = objective.traffic.as_ref().filter(|bound| !matches!(bound.of, Some(Reference::Control(_)))) {
         let baseline = phases.iter().find(|summary| summary.phase == Phase::Before).and_then(|summary| summary.rate);
         let limit = match bound.at_least {
             TrafficFloor::Rate(rate) => Some(rate.count_per_second()),
