@@ -10,6 +10,7 @@
     reason = "a program that prints"
 )]
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ method: [ observe: 30s ]
 fn main() -> ExitCode {
     let wrong = rates();
     delays();
-    let slow = looks();
+    let slow = looks() | hour();
     if wrong || slow { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
@@ -267,6 +268,69 @@ fn looks() -> bool {
     let slow = before.max(guardrails) > Duration::from_millis(10);
     if slow {
         println!("ABOVE 10 ms");
+    }
+    slow
+}
+
+/// What a recorded hour costs to judge: 100 signals read ten times a second, an objective on errors and one on latency each.
+/// The yardstick in the same run: looking each sample's signal up by its name and counting it.
+fn hour() -> bool {
+    use std::fmt::Write as _;
+    const SIGNALS: usize = 100;
+    let (mut signals, mut objectives) = (String::new(), String::new());
+    for number in 0..SIGNALS {
+        let _ = writeln!(signals, "  s{number}: {{ http: {{ url: 'http://127.0.0.1/', rate: 10/s }} }}");
+        let _ = writeln!(objectives, "  - {{ signal: s{number}, errors: {{ atMost: +1pp, of: baseline }} }}");
+        let _ = writeln!(objectives, "  - {{ signal: s{number}, latency: {{ quantile: 0.99, below: 300ms }} }}");
+    }
+    let mut judge =
+        judge(&format!("hypothesis: x\nsignals:\n{signals}steadyState:\n{objectives}method: [ observe: 30s ]\n"));
+    let mut chance = ChaCha8Rng::seed_from_u64(7);
+    let mut counted: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let (mut taken, mut yardstick) = (Duration::ZERO, Duration::ZERO);
+    judge.begin(Phase::Before, 0.0);
+    for minute in 0..60_u32 {
+        if minute == 10 {
+            judge.end(Phase::Before, 600.0);
+            judge.begin(Phase::During, 600.0);
+        }
+        let samples: Vec<Sample> = (0..600_u32)
+            .flat_map(|tick| (0..SIGNALS).map(move |number| (tick, number)))
+            .map(|(tick, number)| {
+                let failure = (chance.random::<f64>() < 0.002).then(String::new);
+                let latency = Duration::from_micros(20_000 + u64::from(chance.random::<u16>()));
+                let at = f64::from(minute) * 60.0 + f64::from(tick) / 10.0;
+                Sample::request(&format!("s{number}"), at, latency, failure)
+            })
+            .collect();
+        let started = Instant::now();
+        samples.iter().for_each(|sample| judge.observe(sample));
+        taken += started.elapsed();
+        let started = Instant::now();
+        for sample in &samples {
+            let bad = matches!(&sample.reading, Reading::Request { failure: Some(_), .. });
+            if let Some(sums) = counted.get_mut(&sample.signal) {
+                (sums.0, sums.1) = (sums.0 + u64::from(bad), sums.1 + 1);
+            } else {
+                counted.insert(sample.signal.clone(), (u64::from(bad), 1));
+            }
+        }
+        yardstick += started.elapsed();
+    }
+    judge.end(Phase::During, 3_600.0);
+    let started = Instant::now();
+    let verdicts = judge.verdicts();
+    let judged = started.elapsed();
+    let whole = taken + judged;
+    println!("\na recorded hour of {SIGNALS} signals at 10 Hz, 3,600,000 samples");
+    println!("taken in                                   {taken:>10.1?}");
+    println!("{} verdicts with effects and intervals    {judged:>10.1?}", verdicts.len());
+    println!("in all                                     {whole:>10.1?}");
+    println!("yardstick: finding and counting alone      {yardstick:>10.1?}");
+    println!("in all, in yardsticks                      {:>10.1}", whole.as_secs_f64() / yardstick.as_secs_f64());
+    let slow = whole > Duration::from_secs(1);
+    if slow {
+        println!("ABOVE 1 s");
     }
     slow
 }

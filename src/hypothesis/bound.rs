@@ -193,6 +193,11 @@ impl Bound {
         matches!(self, Self::LatencyOver { .. })
     }
 
+    /// Whether it bounds a share of bad events, which bursts would make seem surer than it is.
+    pub(super) fn counts_bad_events(self) -> bool {
+        matches!(self, Self::Latency { .. } | Self::Errors { .. } | Self::ErrorsOver { .. })
+    }
+
     /// Whether it is relative to a reference.
     pub(super) fn is_relative(self) -> bool {
         matches!(self, Self::LatencyOver { .. } | Self::ErrorsOver { .. } | Self::Share { .. })

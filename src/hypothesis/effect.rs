@@ -2,7 +2,7 @@
 
 use super::bound::Bound;
 use super::decide::{Comparison, Window, covered};
-use super::statistics::{DecisionRule, Events, Interval, Pace, Ranked, shift};
+use super::statistics::{DecisionRule, Interval, Pace, Ranked, shift};
 use super::verdict::{Effect, Measure};
 use super::words::{percent, significant, time};
 
@@ -23,7 +23,7 @@ pub(super) struct Seen<'a> {
 /// The effect, where there is anything to compute it from.
 pub(super) fn effect(seen: &Seen<'_>, error_rate: f64, rule: &dyn DecisionRule) -> Option<Effect> {
     let window = seen.window;
-    let here = Events { bad: window.counts.bad(), good: window.counts.good() };
+    let here = window.events();
     let compared = match seen.comparison {
         Comparison::With(Some(compared)) => Some(compared),
         _ => None,
@@ -43,20 +43,20 @@ pub(super) fn effect(seen: &Seen<'_>, error_rate: f64, rule: &dyn DecisionRule) 
             (Measure::LatencyMilliseconds, 1_000.0, estimate, interval, Shown::plain(time, "latency"))
         }
         Bound::Rate { .. } => {
-            let pace = Pace { count: here.good, seconds: covered(window) };
+            let pace = Pace { count: window.counts.good(), seconds: covered(window) };
             let interval = Interval::of_rate(rule, pace, error_rate)?;
             (Measure::TrafficPerSecond, 1.0, pace.rate()?, interval, Shown::plain(per_second, "traffic"))
         }
         Bound::Share { .. } => {
             let (of_whole, _) = compared?.paces();
-            let pace = Pace { count: here.good, seconds: covered(window) };
+            let pace = Pace { count: window.counts.good(), seconds: covered(window) };
             let interval = Interval::of_rate_ratio(rule, pace, of_whole, error_rate)?;
             let estimate = pace.rate()? / of_whole.rate().filter(|rate| *rate > 0.0)?;
             let shown = Shown { number: percent, signed: false, what: "traffic".into(), of: over("of") };
             (Measure::TrafficPercent, 100.0, estimate, interval, shown)
         }
         Bound::ErrorsOver { margin } => {
-            let reference = compared?.events;
+            let reference = compared?.events_by(window.dispersion);
             if margin.plus == 0.0 && reference.bad > 0.0 {
                 let interval = Interval::of_share_ratio(rule, here, reference, error_rate)?;
                 let estimate = here.share()? / reference.share()?;

@@ -192,18 +192,19 @@ impl Judge {
         let at = rounded(sample.at);
         self.now = self.now.max(at);
         let settled = stream.take(at, &sample.reading);
+        let beat = stream.cadence.beat();
         for index in &stream.watches {
             if let Some(watch) = self.watches.get_mut(*index) {
                 watch.note(at, &sample.reading);
                 for (at, reading) in &settled {
-                    watch.settle(&self.phases, *at, reading);
+                    watch.settle(&self.phases, beat, *at, reading);
                 }
             }
         }
         for index in &stream.controls {
             if let Some(watch) = self.controls.get_mut(*index) {
                 for (at, reading) in &settled {
-                    watch.settle(&self.phases, *at, reading);
+                    watch.settle(&self.phases, beat, *at, reading);
                 }
             }
         }

@@ -33,8 +33,10 @@ impl Judge {
     pub(super) fn judge<'a>(&self, watch: &'a Watch, phase: Phase, to: f64) -> Option<Judged<'a>> {
         let stream = self.streams.get(watch.stream)?;
         let sums = watch.sums(stream, &self.phases, phase, to)?;
+        // The baseline is what it is: its own bursts correct what comes after it.
+        let dispersion = if phase == Phase::Before { 1.0 } else { watch.dispersion(stream, &self.phases).factor };
         if phase != Phase::After {
-            return Some(self.judge_window(watch, stream, &sums, phase, 0, self.rates));
+            return Some(self.judge_window(watch, stream, &sums, (phase, 0), dispersion, self.rates));
         }
         // The longest window that shows health, and without one what the second half of the phase shows.
         let half = (sums.to - sums.span.begin) / 2.0;
@@ -42,7 +44,7 @@ impl Judge {
         for number in 0..sums.from_restart.len() {
             let share = share_of_restart(u32::try_from(number).unwrap_or(u32::MAX - 2));
             let rates = ErrorRates { harm: self.rates.harm * share, health: self.rates.health * share };
-            let judged = self.judge_window(watch, stream, &sums, phase, number, rates);
+            let judged = self.judge_window(watch, stream, &sums, (phase, number), dispersion, rates);
             if judged.outcome.verdict == Verdict::Held {
                 return Some(judged);
             }
@@ -58,11 +60,11 @@ impl Judge {
         watch: &'a Watch,
         stream: &Stream,
         sums: &Sums,
-        phase: Phase,
-        number: usize,
+        (phase, number): (Phase, usize),
+        dispersion: f64,
         rates: ErrorRates,
     ) -> Judged<'a> {
-        let window = watch.window(stream, sums, number);
+        let window = Window { dispersion, ..watch.window(stream, sums, number) };
         let comparison = self.comparison(watch, stream, phase, number, sums.to);
         let outcome = decide::decide(watch.bound, &window, &comparison, rates, &*self.rule);
         Judged { window, number, outcome, comparison }

@@ -12,7 +12,8 @@
 //! |---|---|---|
 //! | `errors` | failed requests, or what a counter of bad events grew by | share of bad events, sequential test |
 //! | `latency` | requests at or over the bound, and failed ones | share of bad events: a p99 allows 1%; sequential test |
-//! | `traffic` | good events a second | Poisson rate against the number or the baseline, sequential test |
+//! | `errors`, `latency` with `atMost` | the same, and all latencies | against the baseline or a control: sequential test of two samples |
+//! | `traffic` | good events a second | Poisson rate against the number, the baseline or a control, sequential test |
 //! | `saturation`, `value` | readings | mean by time over the phase, and no run of 10 s (and 3 readings) outside |
 //!
 //! The sequential test ([`statistics`]) may be looked at at any moment and as often as one likes. Its two sides are
@@ -28,12 +29,18 @@
 //!
 //! These are the probabilities for the worst system, which lies exactly at its bound.
 //!
-//! The mathematics takes one event to tell nothing of the next. Errors that come in bursts make every rate above too small;
-//! leave a margin between the bound and what is normal. Counters that are read every so often smear by up to one
-//! interval over the beginning of a phase.
+//! Every verdict bears its effect: what was measured, or its difference from the reference, with an interval that holds
+//! the truth at every look with the probability that the document states.
+//!
+//! The mathematics takes one event to tell nothing of the next. Errors that come in bursts make every rate above too
+//! small. What the baseline shows of them is corrected: bad events and good ones are divided by its dispersion in the
+//! later phases. That is an approximation, and cannot correct bursts that are rarer than the baseline is long: leave a
+//! margin between the bound and what is normal. `docs/error-rates.md` has what was measured. Counters that are read every
+//! so often smear by up to one interval over the beginning of a phase.
 //!
 //! # What is missing
-//! Nothing is ever taken for zero, nor for good. No reading, no event, or no baseline to compare with is *no data*. A
+//! Nothing is ever taken for zero, nor for good. No reading, no event, or no reference to compare with is *no data*; so
+//! is a control that fell silent. A
 //! signal that says nothing more until the end of the phase (two stretches of three intervals, at least a second each)
 //! is no data from then on, however well it looked before. More than a fifth of the readings missing is *inconclusive*.
 //! Harm that is shown by what there is stays shown. A guardrail whose signal is silent for three intervals (at least
@@ -67,6 +74,8 @@ mod judge_tests;
 mod judgement;
 #[cfg(test)]
 mod kinds_tests;
+#[cfg(test)]
+mod law_tests;
 mod needs;
 mod phases;
 #[cfg(test)]

@@ -213,3 +213,26 @@ fn the_order_of_samples_changes_nothing() {
     }
     assert_eq!(judged(&samples), in_order);
 }
+
+/// A service that is well on average and fails in bursts is not called broken for one more of them, and one that is
+/// broken all the time still is.
+#[test]
+fn bursts_before_the_fault_weigh_against_sureness() {
+    let objective = "{ signal: shop, errors: { below: 1% } }";
+    // Two seconds in twenty in which a twentieth fails: half a percent on average.
+    let bursts = |at: f64| {
+        let failed = at % 20.0 < 2.0 && (at * 50.0).round() % 20.0 == 0.0;
+        Some(Reading::Request { latency: 0.02, failure: failed.then(|| "status 500".to_owned()) })
+    };
+    let mut trial = Trial::new(&with_objectives(TWO, objective));
+    trial.phase(Phase::Before, (0, 120), "shop", 50, |at, _| bursts(at));
+    trial.phase(Phase::During, (120, 240), "shop", 50, failing(0.2));
+    let judged = trial.verdict(Phase::During);
+    assert_eq!(judged.verdict, Verdict::Violated, "{}", judged.because);
+    assert!(judged.because.contains("fails in bursts before the fault already"), "{}", judged.because);
+    let mut trial = Trial::new(&with_objectives(TWO, objective));
+    trial.phase(Phase::Before, (0, 120), "shop", 50, |at, _| bursts(at));
+    trial.phase(Phase::During, (120, 126), "shop", 50, |at, _| bursts(at));
+    let judged = trial.verdict(Phase::During);
+    assert_eq!(judged.verdict, Verdict::Inconclusive, "{}", judged.because);
+}

@@ -1,11 +1,15 @@
 //! One steady-state objective and what is added up for it.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use crate::experiment::document::Objective;
 use crate::signals::sample::Reading;
 
 use super::bound::{Bound, Meaning};
 use super::decide::Window;
 use super::phases::{self, Phases, restart, restarts_until};
+use super::statistics::{Dispersion, Events};
 use super::stream::Stream;
 use super::tally::{Counts, Latencies, rounded};
 use super::verdict::Phase;
@@ -70,6 +74,8 @@ pub(super) struct Watch {
     settled: [Vec<Segment>; 3],
     /// Every number that was read, in order of time.
     numbers: Vec<(f64, f64)>,
+    /// The baseline beat by beat, as far as it is settled: what tells whether its bad events come in bursts.
+    beats: BTreeMap<u32, Counts>,
 }
 
 /// The sums of a phase from each restart to its end, so that entry 0 is the whole phase.
@@ -82,7 +88,16 @@ pub(super) struct Sums {
 impl Watch {
     pub(super) fn new(objective: Objective, bound: Bound, description: String, stream: usize) -> Self {
         let settled = [Vec::new(), Vec::new(), Vec::new()];
-        Self { objective, bound, description, stream, control: None, settled, numbers: Vec::new() }
+        Self {
+            objective,
+            bound,
+            description,
+            stream,
+            control: None,
+            settled,
+            numbers: Vec::new(),
+            beats: BTreeMap::new(),
+        }
     }
 
     /// Keeps a number where its time puts it.
@@ -96,8 +111,11 @@ impl Watch {
     }
 
     /// Adds a sample to the sums of its phase, for good.
-    pub(super) fn settle(&mut self, phases: &Phases, at: f64, reading: &Reading) {
+    pub(super) fn settle(&mut self, phases: &Phases, beat: f64, at: f64, reading: &Reading) {
         let Some((phase, number)) = place(phases, at) else { return };
+        if phase == Phase::Before && self.bound.counts_bad_events() {
+            self.beats.entry(beat_of(phases, beat, at)).or_default().add(self.bound.meaning(reading));
+        }
         if let Some(segments) = self.settled.get_mut(phases::index(phase)) {
             if segments.len() <= number {
                 segments.resize(number + 1, Segment::default());
@@ -145,6 +163,21 @@ impl Watch {
         Some(Sums { span, to, from_restart: sums })
     }
 
+    /// By how much the bad events of the baseline are bursts: what later phases are judged with.
+    pub(super) fn dispersion(&self, stream: &Stream, phases: &Phases) -> Dispersion {
+        if !self.bound.counts_bad_events() {
+            return Dispersion::NONE;
+        }
+        let beat = stream.cadence.beat();
+        let mut beats = Cow::Borrowed(&self.beats);
+        for (at, reading) in stream.fresh.iter().filter(|(at, _)| phases.of(*at) == Some(Phase::Before)) {
+            beats.to_mut().entry(beat_of(phases, beat, *at)).or_default().add(self.bound.meaning(reading));
+        }
+        let blocks: Vec<Events> =
+            beats.values().map(|counts| Events { bad: counts.bad(), good: counts.good() }).collect();
+        Dispersion::of(&blocks)
+    }
+
     /// The numbers that were read from one moment to another.
     pub(super) fn numbers_between(&self, from: f64, to: f64) -> &[(f64, f64)] {
         let begin = self.numbers.partition_point(|(at, _)| *at < from);
@@ -163,6 +196,7 @@ impl Watch {
             numbers: self.numbers_between(from, to),
             coverage: stream.beats.coverage(from, to, stream.cadence.beat()),
             interval: stream.cadence.interval,
+            dispersion: 1.0,
             single: stream.cadence.starts.is_some(),
         }
     }
@@ -187,6 +221,14 @@ impl Watch {
         }
         (whole.latencies, whole.missing.map(|(_, why)| why))
     }
+}
+
+/// The beat of the baseline to which a moment belongs.
+fn beat_of(phases: &Phases, beat: f64, at: f64) -> u32 {
+    let since = at - phases.span(Phase::Before).map_or(0.0, |span| span.begin);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a range that fits")]
+    let number = (since / beat).clamp(0.0, 4e9) as u32;
+    number
 }
 
 /// The phase to which a moment belongs, and which of its segments.

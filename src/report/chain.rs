@@ -160,7 +160,9 @@ fn recovery(run: &Collected, objectives: &[ObjectiveRow]) -> Link {
         // Steady at the moment of recovery, and shown not to be so by the end of the phase: not recovered.
         (Some(_), Some((LinkState::Broken, detail))) => link(name, LinkState::Broken, detail),
         (Some(seconds), _) => {
-            link(name, LinkState::Proven, format!("steady again {} after the undo", notation::seconds(seconds)))
+            let within = run.started.experiment.spec.recovery.within.duration().as_secs_f64();
+            let (after, within) = (notation::seconds(seconds), notation::seconds(within));
+            link(name, LinkState::Proven, format!("steady again {after} after the undo, {within} given"))
         }
         (None, Some((LinkState::Broken, detail))) => link(name, LinkState::Broken, detail),
         (None, _) if run.entered(RunState::Recovering).is_some() => {

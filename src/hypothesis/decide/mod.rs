@@ -36,8 +36,17 @@ pub(super) struct Window<'a> {
     pub(super) coverage: Coverage,
     /// Seconds between two readings.
     pub(super) interval: f64,
+    /// So many events count as one, since bad ones come in bursts; 1 where they do not.
+    pub(super) dispersion: f64,
     /// Whether each reading is one event, rather than what counters grew by.
     pub(super) single: bool,
+}
+
+impl Window<'_> {
+    /// Its events, as many as independent ones would be.
+    pub(super) fn events(&self) -> Events {
+        Events { bad: self.counts.bad() / self.dispersion, good: self.counts.good() / self.dispersion }
+    }
 }
 
 /// The probability of being wrong that each answer may have.
@@ -131,6 +140,11 @@ impl Compared {
             gaps,
             control,
         }
+    }
+
+    /// Its events, of which so many count as one.
+    pub(super) fn events_by(&self, dispersion: f64) -> Events {
+        Events { bad: self.events.bad / dispersion, good: self.events.good / dispersion }
     }
 
     /// Its pace by all of its time, and by the time that was covered by readings.

@@ -5,7 +5,7 @@
 
 use super::{Cause, ErrorRates, Outcome, Window, gaps, nothing};
 use crate::hypothesis::bound::Bound;
-use crate::hypothesis::statistics::{DecisionRule, threshold};
+use crate::hypothesis::statistics::{DecisionRule, Events, threshold};
 use crate::hypothesis::verdict::Verdict;
 
 pub(super) fn decide(bound: Bound, window: &Window<'_>, rates: ErrorRates, rule: &dyn DecisionRule) -> Outcome {
@@ -15,7 +15,7 @@ pub(super) fn decide(bound: Bound, window: &Window<'_>, rates: ErrorRates, rule:
     let (Some(allowed), Some(share)) = (bound.ratio(), window.counts.share()) else {
         return Outcome::new(Verdict::NoData, Cause::NoEvents);
     };
-    let (bad, good) = (window.counts.bad(), window.counts.good());
+    let Events { bad, good } = window.events();
     // On the other side of the bound the e-value is below 1 anyway, and need not be computed.
     if share > allowed && rule.ratio_is_above(allowed, bad, good) >= threshold(rates.harm) {
         return Outcome::new(Verdict::Violated, Cause::Shown);

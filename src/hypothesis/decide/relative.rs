@@ -6,7 +6,7 @@
 use super::{Cause, Comparison, ErrorRates, Outcome, Window, gaps, nothing};
 use crate::hypothesis::bound::Bound;
 use crate::hypothesis::statistics::{
-    DecisionRule, Events, quantile_is_above, quantile_is_below, share_is_above, share_is_below, threshold,
+    DecisionRule, quantile_is_above, quantile_is_below, share_is_above, share_is_below, threshold,
 };
 use crate::hypothesis::verdict::Verdict;
 
@@ -29,19 +29,20 @@ pub(super) fn decide(
         Comparison::With(_) => return Outcome::new(Verdict::NoData, Cause::NoReference),
     };
     let (harm, health) = (threshold(rates.harm), threshold(rates.health));
-    let here = Events { bad: window.counts.bad(), good: window.counts.good() };
+    let here = window.events();
+    let reference = compared.events_by(window.dispersion);
     let above = || match (bound, &compared.latencies) {
         (Bound::LatencyOver { quantile, margin }, Some(latencies)) => {
             quantile_is_above(rule, quantile, &latencies.0, &latencies.1, margin, harm)
         }
-        (Bound::ErrorsOver { margin }, _) => share_is_above(rule, here, compared.events, margin, harm),
+        (Bound::ErrorsOver { margin }, _) => share_is_above(rule, here, reference, margin, harm),
         _ => 0.0,
     };
     let below = || match (bound, &compared.latencies) {
         (Bound::LatencyOver { quantile, margin }, Some(latencies)) => {
             quantile_is_below(rule, quantile, &latencies.0, &latencies.1, margin, health)
         }
-        (Bound::ErrorsOver { margin }, _) => share_is_below(rule, here, compared.events, margin, health),
+        (Bound::ErrorsOver { margin }, _) => share_is_below(rule, here, reference, margin, health),
         _ => 0.0,
     };
     if above() >= harm {

@@ -6,6 +6,9 @@
 //! when the answer is clear, at no cost (Ramdas, Grünwald, Vovk, Shafer: Game-theoretic statistics and safe
 //! anytime-valid inference, Statistical Science 2023). They are given as natural logarithms throughout, since their
 //! tails leave the range of an `f64` after a few hundred requests.
+//!
+//! How often each rule errs and how soon it answers is simulated by `cargo bench --bench error_rates`; the numbers are in
+//! `docs/error-rates.md`.
 
 mod beta_tail;
 mod change_point;

@@ -86,6 +86,15 @@ pub(super) fn explain(facts: &Facts<'_>) -> Words {
         Cause::FewReadings => format!("{finding}; needs three readings"),
         Cause::Undecided => format!("{finding}; {}", undecided(facts)),
     };
+    let because = if window.dispersion > 1.0 {
+        let events = significant(window.dispersion, 2);
+        format!(
+            "{because}; {signal} fails in bursts before the fault already, so {events} {} count as one",
+            unit(facts, 2.0)
+        )
+    } else {
+        because
+    };
     Words { measured, measured_text, because }
 }
 
@@ -230,7 +239,8 @@ fn undecided(facts: &Facts<'_>) -> String {
     if let (Some(allowed), Some(share)) = (facts.bound.ratio(), counts.share()) {
         let error_rate = if share < allowed { facts.rates.health } else { facts.rates.harm };
         let pace = counts.total() / lasted;
-        return match events_to_decide(facts.rule, allowed, share, error_rate) {
+        let needed = events_to_decide(facts.rule, allowed, share, error_rate);
+        return match needed.map(|needed| needed * facts.window.dispersion) {
             Some(needed) if needed > counts.total() => {
                 let more = seconds((needed - counts.total()) / pace);
                 format!("needs about {more} more at {} {}/s", significant(pace, 3), unit(facts, 0.0))
