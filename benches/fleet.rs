@@ -12,7 +12,7 @@ mod certificates;
 mod played_host;
 
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -95,9 +95,15 @@ async fn measure(count: usize) {
     took.sort();
     told("dispatch to all, p50", None, quantile(&took, 50).as_secs_f64() * 1e3, "ms", count);
     told("dispatch to all, p99", Some(1000.0), quantile(&took, 99).as_secs_f64() * 1e3, "ms", count);
+    let ordered = monotonic();
     let halted = halt::halt(&registry, "bench", Duration::from_secs(30)).await;
     assert!(halted.is_clean() && halted.hosts.iter().all(|host| host.undone.len() == 1), "not everything was undone");
-    told("halt to all undone, the last of them", Some(500.0), halted.took.as_secs_f64() * 1e3, "ms", count);
+    let mut undone: Vec<_> = hosts.undone().into_iter().map(|at| at.checked_sub(ordered).unwrap()).collect();
+    undone.sort();
+    assert_eq!(undone.len(), count, "each host undid one fault");
+    told("halt to undone on the host, p50", None, quantile(&undone, 50).as_secs_f64() * 1e3, "ms", count);
+    told("halt to undone on the host, p99", Some(500.0), quantile(&undone, 99).as_secs_f64() * 1e3, "ms", count);
+    told("halt until the last host has said so (no aim)", None, halted.took.as_secs_f64() * 1e3, "ms", count);
     stop.cancel();
     serving.await.unwrap();
     hosts.end();
@@ -129,22 +135,41 @@ fn resident() -> u64 {
 }
 
 fn processor_time() -> Duration {
-    let clock = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    clock(rustix::time::ClockId::ProcessCPUTime)
+}
+
+/// A moment that both processes name alike.
+fn monotonic() -> Duration {
+    clock(rustix::time::ClockId::Monotonic)
+}
+
+fn clock(id: rustix::time::ClockId) -> Duration {
+    let clock = rustix::time::clock_gettime(id);
     Duration::new(clock.tv_sec.try_into().unwrap(), clock.tv_nsec.try_into().unwrap())
 }
 
-/// The process that plays all hosts.
-struct Hosts(Child);
+/// The process that plays all hosts, with its input and output.
+struct Hosts(Child, Option<ChildStdin>, ChildStdout);
 
 impl Hosts {
     fn start(count: usize, port: u16, authority: &Authority) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .env(CHILD, format!("{count} {port}"))
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(authority.to_json().as_bytes()).unwrap();
-        Self(child)
+        let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        writeln!(input, "{}", authority.to_json()).unwrap();
+        Self(child, Some(input), output)
+    }
+
+    /// When each host undid what was in place there.
+    fn undone(&mut self) -> Vec<Duration> {
+        self.1 = None;
+        let mut text = String::new();
+        self.2.read_to_string(&mut text).unwrap();
+        text.lines().map(|line| Duration::from_nanos(line.parse().unwrap())).collect()
     }
 
     fn end(&mut self) {
@@ -162,12 +187,14 @@ impl Drop for Hosts {
 /// The hosts' side.
 async fn play(count: usize, port: u16) {
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).unwrap();
+    std::io::stdin().read_line(&mut text).unwrap();
     let authority = Authority::of_json(&text);
     let at_once = Arc::new(Semaphore::new(128));
     let (_stop, stopped) = watch::channel(None);
     let mut tasks = tokio::task::JoinSet::new();
+    let mut hosts = Vec::with_capacity(count);
     for number in 0..count {
+        hosts.push(PlayedHost::default());
         let name = format!("host-{number}");
         let address = format!("127.0.{}.{}", number / 200 % 200, number % 200 + 1);
         let dial = Throttled {
@@ -175,7 +202,7 @@ async fn play(count: usize, port: u16) {
             at_once: Arc::clone(&at_once),
         };
         let options = AgentOptions {
-            host: Arc::new(PlayedHost::default()),
+            host: Arc::new(hosts[number].clone()),
             dials: vec![Arc::new(dial)],
             directory: None,
             clock: HostClock,
@@ -186,7 +213,14 @@ async fn play(count: usize, port: u16) {
         };
         tasks.spawn(faultline_agent::session::run(options, stopped.clone()));
     }
-    while tasks.join_next().await.is_some() {}
+    // Until the other end has seen enough.
+    tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()).unwrap()).await.unwrap();
+    for host in &hosts {
+        for (at, _) in host.state().log.iter().filter(|(_, step)| step.starts_with("undo")) {
+            println!("{}", (monotonic() - at.elapsed()).as_nanos());
+        }
+    }
+    std::process::exit(0);
 }
 
 fn greeting(name: String) -> Greeting {

@@ -174,7 +174,6 @@ impl Fixture {
 }
 
 fn answer(kind: Kind, refuses: Option<&str>) -> (String, Outcome) {
-    let status = serde_json::to_string(&NodeStatus::default()).unwrap();
     match kind {
         Kind::Plan(ask) => {
             let request: FaultRequest = serde_json::from_str(&ask.fault).unwrap();
@@ -189,9 +188,7 @@ fn answer(kind: Kind, refuses: Option<&str>) -> (String, Outcome) {
             let planned = Planned { targets: plan.targets.clone(), plan, refused: refuses.map(str::to_owned) };
             ("plan".into(), Outcome::Planned(serde_json::to_string(&planned).unwrap()))
         }
-        Kind::Halt(order) => {
-            (format!("halt: {}", order.reason), Outcome::Halted(Halted { faults: Vec::new(), status }))
-        }
+        Kind::Halt(order) => (format!("halt: {}", order.reason), Outcome::Halted(Halted { faults: Vec::new() })),
         // Of one fault it is sure that it is gone.
         Kind::Undo(of) if of.fault == "0123456789ab" => {
             let undone = Undone { steps: Vec::new(), verified: true, took: std::time::Duration::ZERO };

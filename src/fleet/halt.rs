@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use faultline_agent::halt::Halt;
 use faultline_agent::lease::LEASE;
-use faultline_agent::node::{NodeStatus, StuckFault, Undone};
+use faultline_agent::node::{StuckFault, Undone};
 use faultline_agent::session::wire::answer::Outcome;
 use faultline_agent::session::wire::request::Kind;
 use faultline_agent::session::wire::{HaltOrder, ReleaseOrder, UndoneAlone};
@@ -81,7 +81,8 @@ pub async fn halt(registry: &Arc<Registry>, reason: &str, within: Duration) -> F
     let mut halted = FleetHalted { hosts: Vec::new(), not_reached: Vec::new(), took: Duration::ZERO };
     for (host, answer) in ask_all(registry, &order, within, obeyed).await {
         match answer {
-            Ok(host) => halted.hosts.push(host),
+            // Its answer came with its status.
+            Ok(undone) => halted.hosts.push(HostHalted { left: registry.stuck(&host), host, undone }),
             Err(because) => {
                 let silent = registry.silent_for(&host).unwrap_or_default();
                 halted.not_reached.push(NotReached { host, because, undoes_within: LEASE.saturating_sub(silent) });
@@ -100,7 +101,7 @@ async fn ask_all<T: Send + 'static>(
     registry: &Registry,
     kind: &Kind,
     within: Duration,
-    read: fn(&str, Outcome) -> Result<T, String>,
+    read: fn(Outcome) -> Result<T, String>,
 ) -> BTreeMap<String, Result<T, String>> {
     let (lines, gone) = registry.lines();
     let mut asking = JoinSet::new();
@@ -112,7 +113,7 @@ async fn ask_all<T: Send + 'static>(
             let mut answers = Vec::with_capacity(some.len());
             for ((host, _), asked) in some.iter().zip(asked) {
                 let answer = async { asked?.answer().await }.await;
-                let answer = answer.map_err(|error| error.to_string()).and_then(|outcome| read(host, outcome));
+                let answer = answer.map_err(|error| error.to_string()).and_then(read);
                 answers.push((host.clone(), answer));
             }
             answers
@@ -128,17 +129,14 @@ fn not_understood(error: &serde_json::Error) -> String {
     format!("its answer cannot be understood: {error}")
 }
 
-fn obeyed(host: &str, outcome: Outcome) -> Result<HostHalted, String> {
+fn obeyed(outcome: Outcome) -> Result<Vec<FaultHalted>, String> {
     match outcome {
         Outcome::Halted(halted) => {
-            let status: NodeStatus = serde_json::from_str(&halted.status).map_err(|error| not_understood(&error))?;
             let undone = halted.faults.into_iter().map(|UndoneAlone { fault, undone, .. }| {
-                Ok(FaultHalted {
-                    fault,
-                    undone: serde_json::from_str(&undone).map_err(|error| not_understood(&error))?,
-                })
+                let undone = serde_json::from_str(&undone).map_err(|error| not_understood(&error))?;
+                Ok(FaultHalted { fault, undone })
             });
-            Ok(HostHalted { undone: undone.collect::<Result<_, String>>()?, left: status.stuck, host: host.to_owned() })
+            undone.collect()
         }
         Outcome::Refused(reason) => Err(reason),
         _ => Err(SOMETHING_ELSE.into()),
@@ -159,7 +157,7 @@ pub struct FleetReleased {
 pub async fn release(registry: &Arc<Registry>, within: Duration) -> FleetReleased {
     registry.set_halted(None);
     let mut released = FleetReleased::default();
-    let left = |_: &str, outcome| match outcome {
+    let left = |outcome| match outcome {
         Outcome::Released(text) => serde_json::from_str::<Option<Halt>>(&text).map_err(|error| not_understood(&error)),
         Outcome::Refused(reason) => Err(reason),
         _ => Err(SOMETHING_ELSE.into()),

@@ -7,16 +7,16 @@ use tokio::time::{Instant, Sleep};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::connection::{client, speak};
-use super::desk::{Alone, Desk};
+use super::desk::Desk;
 use super::dial::Stream;
-use super::greeting::{json, told};
+use super::say::in_answer;
 use super::serve::{Requests, serve};
 use super::sessions::Shared;
 use super::trouble::Trouble;
 use super::unheard::Unheard;
 use super::wire::agent_message::Message as Said;
 use super::wire::controller_message::Message as Heard;
-use super::wire::{AgentMessage, ControllerMessage, Goodbye, Heartbeat, Welcome};
+use super::wire::{AgentMessage, ControllerMessage, Welcome};
 use super::{Clock, Closing, limits};
 use crate::crash_point;
 use crate::lease::BootTime;
@@ -103,17 +103,17 @@ pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, stream: Box<dyn
     end
 }
 
-struct Session<C> {
-    desk: Arc<Desk<C>>,
+pub(super) struct Session<C> {
+    pub(super) desk: Arc<Desk<C>>,
     /// The controller's id; before its welcome that of who was there the last time.
-    controller: Option<Arc<str>>,
-    say: mpsc::Sender<AgentMessage>,
+    pub(super) controller: Option<Arc<str>>,
+    pub(super) say: mpsc::Sender<AgentMessage>,
     /// The status that the controller knows.
-    told: NodeStatus,
-    alone: Unheard,
+    pub(super) told: NodeStatus,
+    pub(super) alone: Unheard,
     /// The heartbeats that the controller wants, active and idle.
     asked: Option<(Duration, Duration)>,
-    stands: bool,
+    pub(super) stands: bool,
     /// Told when the controller orders a new certificate.
     renew: Arc<Notify>,
 }
@@ -155,7 +155,7 @@ impl<C: Clock> Session<C> {
                     let Some(mut answer) = answer else { continue };
                     if self.has_news() {
                         // One message for both: of ten thousand hosts that are asked at once, half as many.
-                        answer.news = Some(self.news(self.alone.next()).await);
+                        answer.news = Some(self.news(self.alone.next(), &in_answer(&answer)).await);
                         (last_said, news) = (Instant::now(), None);
                     }
                     self.send(Said::Answer(answer));
@@ -270,55 +270,14 @@ impl<C: Clock> Session<C> {
         self.stands = true;
     }
 
-    fn take_alone(&self) -> Vec<Alone> {
-        self.controller.as_deref().map(|controller| self.desk.take_alone(controller)).unwrap_or_default()
-    }
-
     fn interval(&self) -> Duration {
         let (active, idle) = self.asked.unwrap_or((limits::HEARTBEAT_ACTIVE, limits::HELLO));
         if self.desk.is_idle() { idle } else { active }
     }
 
-    fn has_news(&self) -> bool {
-        self.stands
-            && (self.controller.as_deref().is_some_and(|controller| self.desk.has_alone(controller))
-                || self.desk.count() != self.told.active.len()
-                || self.desk.must_stop() != self.told.must_stop)
-    }
-
-    async fn beat(&mut self) {
-        let number = self.alone.said();
-        let beat = self.news(number).await;
-        self.send(Said::Heartbeat(beat));
-    }
-
-    /// What the controller does not know yet, heard for certain once it acknowledges the heartbeat of that number.
-    async fn news(&mut self, number: u64) -> Heartbeat {
-        let status = self.desk.status().await;
-        let changed = !same(&status, &self.told);
-        let alone = self.take_alone();
-        let news = Heartbeat {
-            clock_ns: self.desk.clock.now().nanoseconds(),
-            status: changed.then(|| json(&status)),
-            undone_alone: alone.iter().map(told).collect(),
-        };
-        self.told = status;
-        self.alone.told(number, alone);
-        news
-    }
-
-    async fn goodbye(&mut self, reason: &str) {
-        let status = json(&self.desk.status().await);
-        // What was undone for the farewell is told before it.
-        self.beat().await;
-        self.send(Said::Goodbye(Goodbye { reason: reason.to_owned(), status }));
-        // The controller closes the stream once it has read that.
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.say.closed()).await;
-    }
-
     /// A message that the peer does not take in time is not waited for: the session is lost then, and both ends know
     /// from the silence.
-    fn send(&self, message: Said) {
+    pub(super) fn send(&self, message: Said) {
         let _ = self.say.try_send(AgentMessage { message: Some(message) });
     }
 
@@ -333,16 +292,6 @@ fn wake_by(mut timer: Pin<&mut Sleep>, moment: Instant) {
     if moment < timer.deadline() || timer.is_elapsed() {
         timer.as_mut().reset(moment);
     }
-}
-
-/// Whether two statuses say the same; the time that a fault has left goes down by itself.
-fn same(one: &NodeStatus, other: &NodeStatus) -> bool {
-    let timeless = |status: &NodeStatus| {
-        let mut status = status.clone();
-        status.active.iter_mut().for_each(|fault| fault.left_ms = 0);
-        status
-    };
-    timeless(one) == timeless(other)
 }
 
 /// Ends a task when dropped.

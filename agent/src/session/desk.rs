@@ -196,15 +196,23 @@ impl<C: Clock> Desk<C> {
     where
         C: Clock,
     {
-        let mut tasks = tokio::task::JoinSet::new();
-        for (fault, because) in faults {
-            let desk = Arc::clone(self);
-            tasks.spawn(async move {
-                let undone = desk.undo(&fault).await;
-                Alone { fault, because, undone }
-            });
+        async fn undo<C: Clock>(desk: &Desk<C>, (fault, because): (FaultId, String)) -> Alone {
+            let undone = desk.undo(&fault).await;
+            Alone { fault, because, undone }
         }
-        let all = tasks.join_all().await;
+        // The first of them here, where there is a task already: mostly there is one only.
+        let mut faults = faults.into_iter();
+        let first = faults.next();
+        let mut others = tokio::task::JoinSet::new();
+        for fault in faults {
+            let desk = Arc::clone(self);
+            others.spawn(async move { undo(&desk, fault).await });
+        }
+        let mut all = Vec::new();
+        if let Some(first) = first {
+            all.push(undo(self, first).await);
+        }
+        all.extend(others.join_all().await);
         let mut held = self.held();
         for alone in &all {
             if alone.undone.verified {

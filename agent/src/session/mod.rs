@@ -26,6 +26,7 @@ pub mod lease;
 pub mod limits;
 mod notify;
 mod renew;
+mod say;
 mod serve;
 mod sessions;
 mod standing;

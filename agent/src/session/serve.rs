@@ -83,8 +83,7 @@ async fn carry_out<C: Clock>(desk: &Arc<Desk<C>>, controller: &str, kind: Kind) 
             if let Err(error) = set {
                 return Err(format!("everything was undone, but new faults are not refused by the host: {error}"));
             }
-            let status = json(&desk.status().await);
-            Outcome::Halted(Halted { faults: faults.iter().map(told).collect(), status })
+            Outcome::Halted(Halted { faults: faults.iter().map(told).collect() })
         }
         Kind::Release(_) => Outcome::Released(json(&desk.host.release().await?)),
     })

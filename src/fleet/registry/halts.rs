@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use faultline_agent::halt::{Halt, HaltScope};
-use faultline_agent::node::MustStop;
+use faultline_agent::node::{MustStop, StuckFault};
 use faultline_agent::session::BY_THE_CONTROLLER;
 
 use super::{Host, Registry};
@@ -26,6 +26,11 @@ impl Registry {
     /// Why nothing may stay on a host, as it said last.
     pub(crate) fn must_stop(&self, name: &str) -> Option<MustStop> {
         self.hosts().get(name)?.status.must_stop.clone()
+    }
+
+    /// What is stuck on a host, as it said last.
+    pub(crate) fn stuck(&self, name: &str) -> Vec<StuckFault> {
+        self.hosts().get(name).map(|host| host.status.stuck.clone()).unwrap_or_default()
     }
 
     /// The halt that is in force for the whole fleet.

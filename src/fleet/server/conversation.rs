@@ -7,6 +7,7 @@ use faultline_agent::node::MustStop;
 use faultline_agent::session::BY_THE_CONTROLLER;
 use faultline_agent::session::limits::HELLO;
 use faultline_agent::session::wire::agent_message::Message as Heard;
+use faultline_agent::session::wire::answer::Outcome;
 use faultline_agent::session::wire::controller_message::Message as Said;
 use faultline_agent::session::wire::request::Kind;
 use faultline_agent::session::wire::{
@@ -94,7 +95,12 @@ impl Conversation {
             }
             (line, Heard::Answer(mut answer)) => {
                 match answer.news.take() {
-                    Some(news) => self.registry.beat(&name, &line, news),
+                    Some(mut news) => {
+                        if let Some(Outcome::Halted(halted)) = &answer.outcome {
+                            news.undone_alone.extend(halted.faults.iter().cloned());
+                        }
+                        self.registry.beat(&name, &line, news);
+                    }
                     None => _ = self.registry.hear(&name, &line, None),
                 }
                 line.answered(answer);
