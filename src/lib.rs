@@ -17,6 +17,7 @@ pub mod document;
 pub mod experiment;
 pub mod fleet;
 pub mod game_day;
+pub mod gate;
 pub mod hypothesis;
 pub mod notify;
 pub mod report;

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::flags::{DataFormat, Global};
+use super::flags::Global;
 use super::{failure, output};
 use crate::document::diagnostic::{self, Diagnostic, Located, Severity};
 use crate::document::load::{self, LoadError};
 use crate::document::set::Setting;
 use crate::document::{Document, Kind};
+use crate::report::sarif;
 
 /// Check documents and say everything that is wrong; touches nothing
 #[derive(Debug, Args)]
@@ -25,9 +26,24 @@ pub struct Arguments {
     /// Fail on warnings too
     #[arg(long)]
     pub strict: bool,
-    /// How to print
-    #[command(flatten)]
-    pub format: DataFormat,
+    /// How to print: text for people, JSON, or SARIF 2.1.0 for code hosts
+    #[arg(long, value_enum, default_value_t)]
+    pub format: CheckFormat,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+/// In which format findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum CheckFormat {
+    /// For people
+    #[default]
+    Human,
+    /// All findings as JSON
+    Json,
+    /// SARIF 2.1.0
+    Sarif,
 }
 
 /// What is printed for other programs.
@@ -61,6 +77,7 @@ struct CheckedDocument {
 /// If the findings cannot be printed.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let colour = global.colour_on_stderr();
+    let format = if arguments.json { CheckFormat::Json } else { arguments.format };
     let mut checked = Vec::new();
     let mut text = String::new();
     for file in &arguments.files {
@@ -83,17 +100,21 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         };
         let failed = |finding: &Located| arguments.strict || finding.severity == Severity::Error;
         let usable = !findings.iter().any(failed);
-        if !arguments.format.json && !told.is_empty() {
+        if format == CheckFormat::Human && !told.is_empty() {
             output::tell(&(told + "\n"));
         }
         let experiments = documents.iter().filter(|one| one.kind == Kind::Experiment.name());
         let experiments = experiments.map(|one| one.name.clone()).collect();
         checked.push(Checked { file: name, usable, experiments, documents, findings });
     }
-    if arguments.format.json {
-        output::print_json(&checked)?;
-    } else if !global.quiet {
-        output::print(&text)?;
+    match format {
+        CheckFormat::Json => output::print_json(&checked)?,
+        CheckFormat::Sarif => {
+            let findings: Vec<Located> = checked.iter().flat_map(|file| file.findings.clone()).collect();
+            output::print(&sarif::render(&findings)?)?;
+        }
+        CheckFormat::Human if global.quiet => {}
+        CheckFormat::Human => output::print(&text)?,
     }
     let usable = checked.iter().all(|file| file.usable);
     Ok(if usable { ExitCode::SUCCESS } else { ExitCode::from(failure::USAGE) })

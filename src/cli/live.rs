@@ -74,7 +74,7 @@ impl Live {
 
 impl<W: Write> Live<W> {
     /// The live view on any stream.
-    fn on(stream: W, experiment: &Experiment, target: LiveTarget) -> Self {
+    pub(super) fn on(stream: W, experiment: &Experiment, target: LiveTarget) -> Self {
         Self {
             stream,
             target,
@@ -125,7 +125,7 @@ impl<W: Write> Live<W> {
     }
 }
 
-impl Watcher for Live {
+impl<W: Write + Send> Watcher for Live<W> {
     fn entry(&mut self, entry: &Entry) {
         Self::entry(self, entry);
     }

@@ -18,6 +18,7 @@ pub mod failure;
 pub mod faults;
 pub mod flags;
 pub mod gameday;
+pub mod gate;
 mod guard;
 pub mod halt;
 pub mod init;
@@ -90,6 +91,7 @@ macro_rules! commands {
 // In the order of the help.
 commands! {
     Run => run,
+    Gate => gate,
     Check => check,
     Plan => plan,
     Faults => faults,

@@ -18,6 +18,7 @@ use crate::document::load::{Loaded, load, name_of};
 use crate::document::set::Setting;
 use crate::experiment::check::can_run_alone;
 use crate::experiment::document::Experiment;
+pub(super) use crate::gate::result::worst;
 use crate::hypothesis::verdict::RunVerdict;
 use crate::report::{self, Format, RunReport};
 use crate::run::{self, Outcome, RunRequest};
@@ -209,25 +210,4 @@ fn deliver(outcome: &Outcome, report: &RunReport, arguments: &Arguments, global:
 
 pub(super) fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(file, text).with_context(|| format!("cannot write the report {}", file.display()))
-}
-
-/// The worst of several exit codes, in the order 7 2 6 3 5 1 4 0; an interruption, after which nothing more runs,
-/// comes right after what may have been left behind.
-pub(super) fn worst(codes: &[u8]) -> u8 {
-    const ORDER: [u8; 9] = [7, 130, 2, 6, 3, 5, 1, 4, 0];
-    ORDER.into_iter().find(|code| codes.contains(code)).unwrap_or(7)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::worst;
-
-    #[test]
-    fn the_worst_verdict_of_several_runs_counts() {
-        assert_eq!(worst(&[0, 4, 1, 5]), 5);
-        assert_eq!(worst(&[0, 0]), 0);
-        assert_eq!(worst(&[1, 7, 6]), 7);
-        assert_eq!(worst(&[0, 130]), 130);
-        assert_eq!(worst(&[]), 7);
-    }
 }

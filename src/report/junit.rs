@@ -34,7 +34,7 @@ pub(super) fn render_all(reports: &[RunReport]) -> Result<String, ReportError> {
     whole.to_string().map_err(failed)
 }
 
-fn properties(report: &RunReport) -> Vec<Property> {
+pub(super) fn properties(report: &RunReport) -> Vec<Property> {
     let run = &report.run;
     let mut properties = vec![
         Property::new("run", &*run.id),
@@ -59,7 +59,7 @@ fn properties(report: &RunReport) -> Vec<Property> {
     properties
 }
 
-fn cases(report: &RunReport) -> Vec<TestCase> {
+pub(super) fn cases(report: &RunReport) -> Vec<TestCase> {
     let mut cases = Vec::new();
     let mut case = |class: &str, name: String, status: Status, evidence: &str| {
         let mut case = TestCase::new(name, status.junit());

@@ -7,6 +7,7 @@
 mod assemble;
 mod chain;
 mod faults;
+pub mod gate;
 mod hosts;
 pub(crate) mod html;
 mod human;
@@ -18,6 +19,7 @@ pub(crate) mod markdown;
 mod model;
 pub(crate) mod notation;
 pub mod runs;
+pub mod sarif;
 pub(crate) mod series;
 pub(crate) mod timeline;
 

@@ -63,21 +63,15 @@ fn one(
     arguments: &Arguments,
     global: &Global,
 ) -> anyhow::Result<RunReport> {
-    let request = RunRequest {
-        document: text(loaded, arguments.set.is_empty() && loaded.alone())?,
-        seed: arguments.seed,
-        approvals: arguments.approvals,
-        plan_hash: arguments.plan_hash.clone(),
-        not_before: None,
-        deadline: None,
-    };
     let tell = |text: &str| {
         if !global.quiet {
             output::tell(text);
         }
     };
-    let run: RunView = client.send_once("/v1/runs", Some(&new_key()?), &request, tell)?;
-    tell(&format!("run {} on {}\n", run.id, client.url()));
+    let Arguments { seed, approvals, plan_hash, .. } = arguments;
+    let asked =
+        Asked { as_it_is: arguments.set.is_empty(), seed: *seed, approvals: *approvals, plan_hash: plan_hash.clone() };
+    let run = submit(client, loaded, asked, tell)?;
     let mut live = Live::new(&loaded.document, LiveTarget::choose(global));
     let followed = client.follow(&run, |entry| live.entry(entry), tell);
     live.finish();
@@ -87,6 +81,39 @@ fn one(
             Err(Failure::precondition(format!("run {} did not begin: {because}", run.id)).into())
         }
     }
+}
+
+/// What is asked of a controller with a document.
+#[derive(Debug, Clone, Default)]
+pub(in crate::cli) struct Asked {
+    /// Whether no value of the document was changed.
+    pub(in crate::cli) as_it_is: bool,
+    /// The seed, instead of the document's.
+    pub(in crate::cli) seed: Option<u64>,
+    /// How many people must approve.
+    pub(in crate::cli) approvals: u32,
+    /// The hash that the plan must have.
+    pub(in crate::cli) plan_hash: Option<String>,
+}
+
+/// Asks a controller for a run; once, however often the answer is lost.
+pub(in crate::cli) fn submit(
+    client: &Client,
+    loaded: &Loaded<Experiment>,
+    asked: Asked,
+    tell: impl Fn(&str),
+) -> anyhow::Result<RunView> {
+    let request = RunRequest {
+        document: text(loaded, asked.as_it_is && loaded.alone())?,
+        seed: asked.seed,
+        approvals: asked.approvals,
+        plan_hash: asked.plan_hash,
+        not_before: None,
+        deadline: None,
+    };
+    let run: RunView = client.send_once("/v1/runs", Some(&new_key()?), &request, &tell)?;
+    tell(&format!("run {} on {}\n", run.id, client.url()));
+    Ok(run)
 }
 
 /// A key for one request that nobody else has.

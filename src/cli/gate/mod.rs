@@ -1,0 +1,278 @@
+//! `faultline gate`: many experiments, one exit code that a pipeline can trust.
+
+mod deliver;
+mod fleet;
+mod here;
+mod read;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use faultline_agent::state::StateFolder;
+use faultline_agent::units::{Percent, TimeSpan};
+
+use super::client::ControllerFlags;
+use super::failure::{Failure, USAGE};
+use super::flags::Global;
+use super::output;
+use crate::document::set::Setting;
+use crate::experiment::document::LabelExpression;
+use crate::gate::agenda::{self, Pace, seconds};
+use crate::gate::baseline::{self, BaselineFile};
+use crate::gate::drive::{self, Ground};
+use crate::gate::quarantine::QuarantineList;
+use crate::gate::result::{BaselineState, Circumstances, settle, sum};
+use crate::gate::{Agenda, Candidate, Length, Quarantine, Rules, meet};
+
+/// Run many experiments and answer with one exit code: the gate of a pipeline
+///
+/// The code is the worst that counts, in the order 7 130 2 6 3 5 1 4 0. What did not run never counts as passed.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Documents, or folders whose *.yaml files are read, those below them too
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Only experiments of whose labels this is true: `team=payments`, `tier in (1, 2)`, `!slow`; all of several must be
+    #[arg(long, value_name = "EXPRESSION")]
+    pub select: Vec<LabelExpression>,
+    /// Change a value of every document first, as `faultline run --set` does
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<Setting>,
+    /// The seed of everything left to chance, instead of the documents'
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Say what would run, how long it takes and what does not run beside one another; touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The time in which everything ends, cleaning up included: `20m`
+    #[arg(long, value_name = "TIME", help_heading = "Running")]
+    pub within: Option<TimeSpan>,
+    /// How many may run beside one another, as far as their targets certainly do not meet
+    #[arg(long, default_value_t = 1, value_name = "NUMBER", help_heading = "Running")]
+    pub parallel: usize,
+    /// How often an experiment that was violated or not decided is run again; one that holds then is flaky, and told so
+    #[arg(long, default_value_t = 0, value_name = "NUMBER", help_heading = "Running")]
+    pub retry: u32,
+    /// Make the folders of runs below this one instead of in the state folder
+    #[arg(long, value_name = "DIR", conflicts_with = "controller", help_heading = "Running")]
+    pub out: Option<PathBuf>,
+    /// What a flaky experiment is to the exit code
+    #[arg(long, value_enum, default_value = "pass", value_name = "WHAT", help_heading = "Counting")]
+    pub flaky: PassOrFail,
+    /// What an experiment that was not decided is to the exit code; one without data always fails
+    #[arg(long, value_enum, default_value = "fail", value_name = "WHAT", help_heading = "Counting")]
+    pub inconclusive: PassOrFail,
+    /// Experiments that are told of and do not count: `quarantine: [ { experiment: NAME, until: 2027-01-31, reason: WHY } ]`
+    #[arg(long, value_name = "FILE", help_heading = "Counting")]
+    pub quarantine: Option<PathBuf>,
+    /// Compare with the last runs that this file keeps
+    #[arg(long, value_name = "FILE", help_heading = "Baseline")]
+    pub baseline: Option<PathBuf>,
+    /// Which of the file's baselines
+    #[arg(long, default_value = "main", value_name = "NAME", requires = "baseline", help_heading = "Baseline")]
+    pub baseline_name: String,
+    /// Add these runs to the baseline
+    #[arg(long, requires = "baseline", help_heading = "Baseline")]
+    pub update_baseline: bool,
+    /// How many runs of an experiment a baseline keeps
+    #[arg(long, default_value_t = baseline::KEPT, value_name = "NUMBER", requires = "baseline", help_heading = "Baseline")]
+    pub baseline_runs: usize,
+    /// Fail if an objective is outside the spread of the last runs, and worse than their mean by more than this
+    #[arg(long, value_name = "PERCENT", requires = "baseline", help_heading = "Baseline")]
+    pub fail_if_worse: Option<Percent>,
+    /// Write JUnit XML to this file
+    #[arg(long, value_name = "FILE", help_heading = "Reports")]
+    pub junit: Option<PathBuf>,
+    /// Write Markdown to this file; it is added to the end if the file is `$GITHUB_STEP_SUMMARY`
+    #[arg(long, value_name = "FILE", help_heading = "Reports")]
+    pub markdown: Option<PathBuf>,
+    /// Print annotations for the lines of the documents
+    #[arg(long, value_enum, value_name = "FOR", help_heading = "Reports")]
+    pub annotations: Option<Annotations>,
+    /// Print the whole result as JSON instead of text for people
+    #[arg(long, help_heading = "Reports")]
+    pub json: bool,
+    /// The controller on whose fleet to run, instead of this host
+    #[command(flatten)]
+    pub controller: ControllerFlags,
+}
+
+/// What something is to the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PassOrFail {
+    /// It passes
+    Pass,
+    /// It fails
+    Fail,
+}
+
+/// For whom annotations are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Annotations {
+    /// GitHub Actions
+    Github,
+}
+
+/// Selects, checks, runs, judges and tells.
+///
+/// # Errors
+/// If a document, the usage or the time box is wrong; nothing was touched then.
+pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let tell = |text: &str| {
+        if !global.quiet {
+            output::tell(text);
+        }
+    };
+    let Some(candidates) = read::candidates(&arguments, global)? else { return Ok(ExitCode::from(USAGE)) };
+    let mut notes = Vec::new();
+    let quarantines = quarantines(&arguments, &candidates, &mut notes)?;
+    let mut file = arguments.baseline.as_deref().map(BaselineFile::read).transpose();
+    let file = file.as_mut().map_err(|error| {
+        Failure::usage(error.to_string()).hint("give another file, or move this one away: it is never written over")
+    })?;
+    if arguments.controller.controller.is_some() && arguments.baseline.is_none() {
+        notes.push("nothing is compared: a controller keeps no baselines, --baseline FILE does".into());
+    }
+    let agenda = agenda(&arguments, &candidates, &tell)?;
+    if arguments.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (started, today) = (jiff::Timestamp::now().to_string(), jiff::Zoned::now().date());
+    let driven = with_ground(&arguments, &candidates, global, |ground| {
+        drive::drive(&candidates, agenda, ground).context("cannot listen to signals")
+    })?;
+    let reports: Vec<_> = driven.attempts.values().filter_map(|runs| runs.last()?.report.clone()).collect();
+    let mut state = arguments.baseline.clone().map(|file| BaselineState {
+        file,
+        name: arguments.baseline_name.clone(),
+        updated: arguments.update_baseline,
+    });
+    let mut trouble = Vec::new();
+    // The comparison is with the runs before these.
+    let before = file.clone();
+    if let (Some(file), Some(state), true) = (file.as_mut(), state.as_mut(), arguments.update_baseline) {
+        reports.iter().for_each(|report| file.add(&arguments.baseline_name, report, arguments.baseline_runs));
+        if let Err(error) = file.write(&state.file) {
+            state.updated = false;
+            trouble.push(error.to_string());
+        }
+    }
+    let result = settle(
+        &candidates,
+        driven,
+        Circumstances {
+            rules: Rules {
+                undecided_passes: arguments.inconclusive == PassOrFail::Pass,
+                flaky_fails: arguments.flaky == PassOrFail::Fail,
+                worse_by: arguments.fail_if_worse.map(Percent::number),
+            },
+            quarantines: &quarantines,
+            today,
+            baseline: before.as_ref().zip(state.as_ref()),
+            started,
+            within: arguments.within.map(TimeSpan::duration),
+            notes,
+        },
+    );
+    Ok(ExitCode::from(deliver::deliver(&result, &arguments, trouble, global)?))
+}
+
+fn quarantines(
+    arguments: &Arguments,
+    candidates: &[Candidate],
+    notes: &mut Vec<String>,
+) -> anyhow::Result<Vec<Option<Quarantine>>> {
+    let list = match &arguments.quarantine {
+        None => QuarantineList::default(),
+        Some(file) => {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                Failure::usage(format!("cannot read the quarantine {}", file.display())).because(error)
+            })?;
+            QuarantineList::parse(&text)
+                .map_err(|error| Failure::usage(format!("the quarantine {} is wrong: {error}", file.display())))?
+        }
+    };
+    let names: Vec<&str> = candidates.iter().map(Candidate::name).collect();
+    for name in list.unknown(&names) {
+        notes.push(format!("the quarantine names {name}, which is not among these experiments"));
+    }
+    let mut quarantines = Vec::new();
+    for candidate in candidates {
+        let metadata = &candidate.loaded.document.metadata;
+        let quarantine = list
+            .of(&metadata.name, &metadata.labels, &metadata.annotations)
+            .map_err(|error| Failure::usage(format!("{}:{}: {error}", candidate.loaded.file, candidate.line)))?;
+        quarantines.push(quarantine);
+    }
+    Ok(quarantines)
+}
+
+/// What meets, how long everything takes, and whether that fits.
+fn agenda(arguments: &Arguments, candidates: &[Candidate], tell: &dyn Fn(&str)) -> anyhow::Result<Agenda> {
+    let specs: Vec<_> = candidates.iter().map(|candidate| &candidate.loaded.document.spec).collect();
+    let lengths: Vec<Length> = specs.iter().map(|spec| Length::of(spec)).collect();
+    let mut pairs = Vec::new();
+    let mut text = String::new();
+    for (first, one) in candidates.iter().enumerate() {
+        text += &format!("  {}  {}\n", one.name(), seconds(lengths[first].least));
+        for (second, other) in candidates.iter().enumerate().take(first).filter(|_| arguments.parallel > 1) {
+            if let Some(because) = meet::meeting(specs[first], specs[second]) {
+                text += &format!("    not beside {}: {because}\n", other.name());
+                pairs.push((first, second));
+            }
+        }
+    }
+    let within = arguments.within.map(TimeSpan::duration);
+    let pace = Pace { within, parallel: arguments.parallel, retries: arguments.retry };
+    let agenda = Agenda::new(lengths.clone(), pairs, pace);
+    let (least, most) = (agenda.rehearse(), sum(&lengths).most);
+    let (number, beside) = (candidates.len(), arguments.parallel);
+    let beside = if beside > 1 { format!(", up to {beside} beside one another") } else { String::new() };
+    tell(&format!(
+        "gate: {number} experiments take at least {}{beside}, and at most {} one after the other\n{text}",
+        seconds(least),
+        seconds(most)
+    ));
+    if let Some(within) = within {
+        let kept = agenda::reserve(within);
+        if least > within - kept {
+            let (sum, within, kept) = (seconds(least), seconds(within), seconds(kept));
+            let message = format!(
+                "the experiments take at least {sum}{beside}, and the time box is {within}, of which {kept} are kept for cleaning up"
+            );
+            return Err(Failure::usage(message)
+                .hint("give --within more, --parallel more, or --select fewer; nothing was started")
+                .into());
+        }
+        if most > within {
+            tell(
+                "  not all of it is certain to fit: what did not run by the end will be told so, and fails the gate\n",
+            );
+        }
+    }
+    Ok(agenda)
+}
+
+/// Does the work on this host or on a controller's fleet.
+fn with_ground<T>(
+    arguments: &Arguments,
+    candidates: &[Candidate],
+    global: &Global,
+    work: impl FnOnce(&dyn Ground) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    if let Some(url) = &arguments.controller.controller {
+        // Asked for now, so that a wrong token or address is told before anything is asked for.
+        arguments.controller.client_of(url)?;
+        return work(&fleet::OnFleet { arguments, url, global });
+    }
+    // The state folder belongs to the user who calls, so it is found before a user namespace makes him root.
+    let state = StateFolder::resolve(global.state.as_deref())?;
+    let private = candidates.iter().any(|candidate| candidate.loaded.document.spec.has_private_network());
+    if private && !nix::unistd::geteuid().is_root() {
+        faultline_agent::kernel::user_namespace::enter()
+            .context("an ordinary user needs a user namespace for services of a run in a private network")?;
+    }
+    work(&here::Here { arguments, state: &state, global })
+}

@@ -1,0 +1,18 @@
+//! The gate: many experiments, one answer. What is selected, which may run beside one another, what fits into the time
+//! box, what is retried, what counts, and how it compares with the runs before. Pure but for [`drive`].
+//!
+//! Nothing that did not run ever counts as passed, and nothing selected is no pass either.
+
+pub mod agenda;
+pub mod baseline;
+pub mod candidate;
+pub mod drive;
+pub mod meet;
+pub mod quarantine;
+pub mod result;
+pub mod select;
+
+pub use agenda::{Agenda, Length};
+pub use candidate::Candidate;
+pub use quarantine::Quarantine;
+pub use result::{Attempt, GateResult, Rules};
