@@ -114,22 +114,23 @@ fn a_quarantine_is_told_ends_and_hides_nothing_that_was_left_behind() {
 
 #[test]
 fn getting_worse_fails_only_if_asked() {
-    let report = fixture::report(Ending::Held);
+    let measuring = |number: f64| {
+        let mut report = fixture::report(Ending::Held);
+        report.run.experiment = "a".into();
+        for found in report.objectives.iter_mut().flat_map(|row| &mut row.phases) {
+            found.measured = Some(number);
+        }
+        report
+    };
     let candidates = [one("a")];
     let mut file = BaselineFile::read(std::path::Path::new("/nonexistent/baseline.json")).unwrap();
-    let mut past = report.clone();
-    past.run.experiment = "a".into();
     for _ in 0..5 {
-        for found in past.objectives.iter_mut().flat_map(|row| &mut row.phases) {
-            found.measured = found.measured.map(|number| number / 2.0);
-        }
-        file.add("main", &past, 10);
-        past = report.clone();
-        past.run.experiment = "a".into();
+        file.add("main", &measuring(100.0), 10);
     }
     let state = BaselineState { file: "baseline.json".into(), name: "main".into(), updated: false };
     let settled = |worse_by| {
-        let driven = Driven { attempts: BTreeMap::from([(0, vec![attempt(Ending::Held)])]), ..Driven::default() };
+        let now = vec![Attempt::of(measuring(200.0), None)];
+        let driven = Driven { attempts: BTreeMap::from([(0, now)]), ..Driven::default() };
         let circumstances = Circumstances {
             rules: Rules { worse_by, ..Rules::default() },
             quarantines: &[],
