@@ -240,8 +240,8 @@ fn what_is_wrong_is_refused_before_anything_is_touched() {
     assert!(err.contains("gate: 1 experiments take at least 4s") && err.contains("holds  4s"), "{err}");
     assert!(chaos.journals().is_empty(), "a run was made");
 
-    let sarif = chaos.lab.faultline(&["check", "wrong/a.yaml", "wrong/b.yaml", "--format", "sarif"]);
-    let output = { sarif }.current_dir(chaos.lab.path()).output().unwrap();
+    let mut sarif = chaos.lab.faultline(&["check", "wrong/a.yaml", "wrong/b.yaml", "--format", "sarif"]);
+    let output = sarif.current_dir(chaos.lab.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let log: Value = serde_json::from_slice(&output.stdout).unwrap();
     let results = log["runs"][0]["results"].as_array().unwrap();

@@ -228,7 +228,7 @@ impl Agenda {
 
 /// A length of time as people say it, to the second: `24m 10s`.
 pub fn seconds(length: Duration) -> String {
-    let whole = length.as_secs_f64().round() as u64;
+    let whole = (length + Duration::from_millis(500)).as_secs();
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
     let parts = [(hours, "h"), (minutes, "m"), (seconds, "s")];
     let parts: Vec<String> =

@@ -29,10 +29,8 @@ pub fn meeting(one: &Spec, other: &Spec) -> Option<String> {
         (false, true) => return finds_services(one),
         (false, false) => {}
     }
-    if !one.services.is_empty()
-        && !other.services.is_empty()
-        && !(one.has_private_network() && other.has_private_network())
-    {
+    let on_the_host = |spec: &Spec| !spec.services.is_empty() && !spec.has_private_network();
+    if on_the_host(one) && on_the_host(other) {
         return Some("both start services in the host's network".into());
     }
     let read = |spec: &Spec| spec.signals.values().map(endpoint).collect::<BTreeSet<String>>();
