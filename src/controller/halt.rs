@@ -1,5 +1,6 @@
 //! Halting the fleet, and releasing it.
 
+use faultline_agent::node::UndoneStep;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,9 +74,7 @@ impl HaltAnswer {
                 if fault.undone.verified {
                     undone.push(FaultOfHost { host: name.clone(), fault: fault.fault });
                 } else if !host.left.iter().any(|stuck| stuck.id.to_string() == fault.fault) {
-                    let found = fault.undone.steps.iter().filter(|step| !step.clean);
-                    let because: Vec<String> = found.map(|step| format!("{}: {}", step.step, step.outcome)).collect();
-                    let because = because.join("; ");
+                    let because = UndoneStep::unclean(&fault.undone.steps);
                     left.push(LeftOnHost { host: name.clone(), fault: fault.fault, because, by_hand: Vec::new() });
                 }
             }

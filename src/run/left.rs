@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use faultline_agent::identity::FaultId;
+use faultline_agent::node::UndoneStep;
 
 use super::journal::{Entry, Event, met};
 
@@ -35,9 +36,7 @@ pub fn left_on_hosts(entries: &[Entry]) -> Vec<LeftFault> {
                 left.remove(fault);
             }
             Event::Undone { fault, verified: false, steps, .. } => {
-                let found = steps.iter().filter(|step| !step.clean);
-                let found: Vec<String> = found.map(|step| format!("{}: {}", step.step, step.outcome)).collect();
-                left.insert(fault, found.join("; "));
+                left.insert(fault, UndoneStep::unclean(steps));
             }
             _ => {}
         }
@@ -57,7 +56,6 @@ pub fn left_on_hosts(entries: &[Entry]) -> Vec<LeftFault> {
 mod tests {
     use super::*;
     use crate::report::fixture::{self, Ending};
-    use faultline_agent::node::UndoneStep;
 
     fn journal() -> (Vec<Entry>, FaultId) {
         let mut entries = fixture::journal(Ending::Held);

@@ -84,6 +84,14 @@ pub struct UndoneStep {
     pub clean: bool,
 }
 
+impl UndoneStep {
+    /// The steps of which something may be left, each with how it ended, in one line; empty if there are none.
+    pub fn unclean(steps: &[Self]) -> String {
+        let unclean = steps.iter().filter(|step| !step.clean);
+        unclean.map(|step| format!("{}: {}", step.step, step.outcome)).collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// Why an agent wants everything on its host to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
