@@ -242,7 +242,7 @@ impl Judge {
             match judged.outcome.verdict {
                 Verdict::Held => {}
                 Verdict::Violated if phase != Phase::After => {
-                    return Steady::No(self.verdict(watch, phase, &judged).reason());
+                    return Steady::No(self.verdict_alone(watch, phase, &judged).reason());
                 }
                 _ if waiting.is_none() => waiting = Some((watch, judged)),
                 _ => {}
@@ -250,7 +250,7 @@ impl Judge {
         }
         match waiting {
             None => Steady::Yes,
-            Some((watch, judged)) => Steady::NotYet(self.verdict(watch, phase, &judged).reason()),
+            Some((watch, judged)) => Steady::NotYet(self.verdict_alone(watch, phase, &judged).reason()),
         }
     }
 

@@ -6,7 +6,7 @@ use super::effect::{Seen, effect};
 use super::judge::Judge;
 use super::phases::share_of_restart;
 use super::stream::Stream;
-use super::verdict::{ObjectiveVerdict, Phase, Verdict};
+use super::verdict::{Effect, ObjectiveVerdict, Phase, Verdict};
 use super::watch::{Sums, Watch};
 use super::words;
 
@@ -94,7 +94,26 @@ impl Judge {
         }))
     }
 
+    /// The verdict with its effect, which costs more than the verdict itself.
     pub(super) fn verdict(&self, watch: &Watch, phase: Phase, judged: &Judged<'_>) -> ObjectiveVerdict {
+        let mut verdict = self.verdict_alone(watch, phase, judged);
+        verdict.effect = self.effect(watch, phase, judged);
+        verdict
+    }
+
+    fn effect(&self, watch: &Watch, phase: Phase, judged: &Judged<'_>) -> Option<Effect> {
+        let Judged { window, number, comparison, .. } = judged;
+        let stream = self.streams.get(watch.stream)?;
+        let (latencies, _) = watch.details(stream, &self.phases, phase, *number, window.to);
+        let before = self.phases.span(Phase::Before).filter(|_| phase != Phase::Before);
+        let before = before.map_or(&[][..], |span| watch.numbers_between(span.begin, span.end.unwrap_or(window.from)));
+        let ranked = latencies.ranked();
+        let seen = Seen { bound: watch.bound, window, comparison, latencies: &ranked, before };
+        effect(&seen, self.rates.health, &*self.rule)
+    }
+
+    /// The verdict without its effect: for what is asked at every look.
+    pub(super) fn verdict_alone(&self, watch: &Watch, phase: Phase, judged: &Judged<'_>) -> ObjectiveVerdict {
         let Judged { window, number, outcome, comparison } = judged;
         let (latencies, missing) = self
             .streams
@@ -102,11 +121,6 @@ impl Judge {
             .map(|stream| watch.details(stream, &self.phases, phase, *number, window.to))
             .unwrap_or_default();
         let share = if phase == Phase::After { share_of_restart(u32::try_from(*number).unwrap_or(0)) } else { 1.0 };
-        let before = self.phases.span(Phase::Before).filter(|_| phase != Phase::Before);
-        let before = before.map_or(&[][..], |span| watch.numbers_between(span.begin, span.end.unwrap_or(window.from)));
-        let ranked = latencies.ranked();
-        let seen = Seen { bound: watch.bound, window, comparison, latencies: &ranked, before };
-        let effect = effect(&seen, self.rates.health, &*self.rule);
         let facts = words::Facts {
             signal: &watch.objective.signal,
             bound: watch.bound,
@@ -136,7 +150,7 @@ impl Judge {
             events: if is_number { f64::from(window.counts.readings) } else { window.counts.total() },
             bad: if is_number { words::outside(watch.bound, window) } else { window.counts.bad() },
             error_rate,
-            effect,
+            effect: None,
             because: words.because,
         }
     }

@@ -11,18 +11,19 @@ pub struct Shift {
     /// The median of all differences between a reading of the one and a reading of the other (Hodges and Lehmann, Annals
     /// of Mathematical Statistics 1963).
     pub estimate: f64,
-    /// Where it lies with the asked probability, by percentiles of a moving-block bootstrap (Künsch, Annals of Statistics
-    /// 1989). For one look at the end of a run; not for repeated looks.
+    /// Where it lies with about the asked probability, by percentiles of a moving-block bootstrap (Künsch, Annals of
+    /// Statistics 1989), widened for what blocks of few readings leave out. For one look at the end of a run; not for
+    /// repeated looks.
     pub interval: Interval,
     /// How many readings in a row were drawn together.
     pub block: usize,
 }
 
 /// Resamples of the bootstrap.
-const RESAMPLES: usize = 400;
+const RESAMPLES: usize = 200;
 /// Of more readings than this of one series, evenly chosen ones are compared: the median of a million differences is as
 /// good as it gets.
-const MOST: usize = 240;
+const MOST: usize = 120;
 /// Fewer readings have no distribution.
 const FEWEST: usize = 5;
 
@@ -50,7 +51,10 @@ pub fn shift(here: &[f64], reference: &[f64], error_rate: f64, seed: u64) -> Opt
         let place = (share * (shifts.len() - 1) as f64).round() as usize;
         shifts.get(place).copied().unwrap_or(estimate)
     };
-    let interval = Interval { low: at(error_rate / 2.0).min(estimate), high: at(1.0 - error_rate / 2.0).max(estimate) };
+    // Towards both sides by as much as the blocks fall short.
+    let widened = widening(&here, blocks.0).max(widening(&reference, blocks.1));
+    let (below, above) = (estimate - at(error_rate / 2.0), at(1.0 - error_rate / 2.0) - estimate);
+    let interval = Interval { low: estimate - widened * below.max(0.0), high: estimate + widened * above.max(0.0) };
     Some(Shift { estimate, interval, block: blocks.0.max(blocks.1) })
 }
 
@@ -96,6 +100,32 @@ fn autocorrelation_length(series: &[f64]) -> usize {
             alike / spread < 2.0 / count.sqrt()
         })
         .unwrap_or(series.len() / 2)
+}
+
+/// By how much a bootstrap of blocks of this length falls short of the true spread, taking the readings for an
+/// autoregression of the first order: blocks leave out what resembles each other across their edges, and few
+/// independent readings have Student's heavier tails (Abramowitz and Stegun 26.7.5, its first term at 95%).
+fn widening(series: &[f64], block: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 readings")]
+    let (count, length) = (series.len() as f64, block as f64);
+    let mean = series.iter().sum::<f64>() / count;
+    let spread: f64 = series.iter().map(|one| (one - mean).powi(2)).sum();
+    if spread <= 0.0 {
+        return 1.0;
+    }
+    let pairs = series.iter().zip(series.iter().skip(1));
+    let found = pairs.map(|(one, next)| (one - mean) * (next - mean)).sum::<f64>() / spread;
+    // The resemblance of few readings is underestimated (Kendall, Biometrika 1954).
+    let resemblance = (found + (1.0 + 4.0 * found) / count).clamp(0.0, 0.97);
+    let (mut caught, mut power, mut lag) = (1.0, 1.0, 1.0);
+    while lag < length {
+        power *= resemblance;
+        caught += 2.0 * (1.0 - lag / length) * power;
+        lag += 1.0;
+    }
+    let whole = (1.0 + resemblance) / (1.0 - resemblance);
+    let independent = (count / whole - 1.0).max(2.0);
+    (whole / caught).max(1.0).sqrt() * (1.0 + 4.84 / (4.0 * independent))
 }
 
 fn resampled(series: &[f64], block: usize, chance: &mut ChaCha8Rng) -> Vec<f64> {
@@ -148,13 +178,13 @@ mod tests {
     #[test]
     fn the_interval_holds_the_truth_though_readings_resemble_their_neighbours() {
         let mut holds = 0;
-        for seed in 0..60 {
+        for seed in 0..20 {
             let mut chance = ChaCha8Rng::seed_from_u64(seed);
-            let reference = wandering(90, 0.6, 10.0, &mut chance);
-            let here = wandering(90, 0.6, 11.0, &mut chance);
+            let reference = wandering(60, 0.6, 10.0, &mut chance);
+            let here = wandering(60, 0.6, 11.0, &mut chance);
             let found = shift(&here, &reference, 0.05, seed).expect("enough readings");
             holds += u32::from(found.interval.low <= 1.0 && 1.0 <= found.interval.high);
         }
-        assert!(holds >= 48, "{holds} of 60");
+        assert!(holds >= 16, "{holds} of 20");
     }
 }
