@@ -27,5 +27,6 @@ pub mod schedule;
 pub mod serve;
 pub mod services;
 pub mod signals;
+pub mod slo;
 pub mod store;
 pub mod targets;

@@ -9,6 +9,7 @@
 
 pub mod agents;
 pub mod audit;
+pub mod budgets;
 pub mod check;
 pub mod client;
 pub mod completions;
@@ -101,6 +102,7 @@ commands! {
     Recover => recover,
     Init => init,
     Report => report,
+    Budgets => budgets,
     Agents => agents,
     Runs => runs,
     Schedule => schedule,

@@ -23,6 +23,7 @@ use crate::hypothesis::verdict::RunVerdict;
 use crate::report::{self, Format, RunReport};
 use crate::run::{self, Outcome, RunRequest};
 use crate::schedule::document::ExperimentSource;
+use crate::slo::ledger::{self, Spending};
 use crate::targets::draw_seed;
 
 /// Run experiments on this host and judge them
@@ -190,6 +191,11 @@ fn one(
     let mut live = Live::new(&loaded.document, LiveTarget::choose(global));
     let outcome = run::execute(&request, state, &mut live);
     live.finish();
+    if let Some(spending) = outcome.as_ref().ok().and_then(|outcome| Spending::of(&outcome.entries))
+        && let Err(error) = ledger::append(state, &spending)
+    {
+        output::tell(&format!("warning: {error}\n"));
+    }
     outcome.map_err(|error| {
         let hint = error.hint();
         Failure::precondition(error.to_string()).hint(hint).into()

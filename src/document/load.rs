@@ -6,15 +6,16 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{self, Diagnostic, Severity, Source};
-use super::findings::{Origin, Surroundings};
+use super::findings::{Findings, Origin, Surroundings};
 use super::set::Setting;
 use super::suggest;
 use super::typing::Typed;
 use super::yaml::{Node, Scalar, Value, at, read};
 use super::{Document, Kind};
-use crate::experiment::document::Experiment;
+use crate::experiment::document::{Experiment, Spec};
 use crate::game_day::document::GameDay;
-use crate::schedule::document::Schedule;
+use crate::schedule::document::{ExperimentSource, Schedule};
+use crate::slo::resolve::resolve;
 
 /// A document, read and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -180,10 +181,11 @@ fn read_documents(
         }
         let document = match kind(&mut tree, &mut found) {
             Some(kind) => {
-                let Typed { document, tree: typed_tree, left_out, errors } = kind.read(&tree);
+                let Typed { mut document, tree: typed_tree, left_out, errors } = kind.read(&tree);
                 found.extend(errors);
-                if let Some(document) = &document {
+                if let Some(document) = &mut document {
                     let origin = Origin { tree: &typed_tree, whole: &tree, left_out: &left_out, file: &file };
+                    found.extend(resolve_slos(document, &origin, &mut sources));
                     found.extend(document.check(&origin));
                 }
                 document
@@ -205,6 +207,32 @@ fn read_documents(
         }
     }
     if diagnostics.is_empty() { Ok(loaded) } else { wrong(diagnostics, sources) }
+}
+
+/// Makes objectives of the references to SLOs in whatever experiments a document has. The files of the SLOs become
+/// sources: what is wrong in them is shown there.
+fn resolve_slos(document: &mut Document, origin: &Origin<'_>, sources: &mut Vec<Source>) -> Vec<Diagnostic> {
+    let mut findings = Findings::new(origin);
+    let mut in_files = Vec::new();
+    let mut one = |spec: &mut Spec, findings: &mut Findings<'_>| resolve(spec, findings, sources, &mut in_files);
+    match document {
+        Document::Experiment(experiment) => one(&mut experiment.spec, &mut findings),
+        Document::Schedule(schedule) => {
+            if let ExperimentSource::Inline(spec) = &mut schedule.spec.experiment {
+                findings.within(at!["spec", "experiment"], |findings| one(spec, findings));
+            }
+        }
+        Document::GameDay(game_day) => {
+            for (index, planned) in game_day.spec.experiments.iter_mut().enumerate() {
+                if let ExperimentSource::Inline(spec) = &mut planned.experiment {
+                    findings.within(at!["spec", "experiments", index, "experiment"], |findings| one(spec, findings));
+                }
+            }
+        }
+    }
+    let mut found = findings.into_diagnostics();
+    found.extend(in_files);
+    found
 }
 
 /// What a document is, as it says itself. One that says nothing is taken for an experiment and told so when it is

@@ -11,6 +11,8 @@
 //! A guardrail whose signal falls silent protects nobody: silence beyond three intervals (at least three seconds) after
 //! the time that an answer may take is a breach too.
 
+mod burn_rate;
+
 use std::collections::BTreeMap;
 
 use crate::experiment::document::Objective;
@@ -89,6 +91,10 @@ impl Guardrail {
             return Some(self.verdict(phase, Verdict::NoData, error_rate, breach));
         }
         let breach = match self.bound {
+            Bound::Errors { below } if self.objective.burn_rate.is_some() => {
+                let burn = self.objective.burn_rate?;
+                self.burn_rate(&burn, stream, phases, below, now, error_rate, rule)
+            }
             Bound::Latency { .. } | Bound::Errors { .. } => {
                 let allowed = self.bound.ratio()?;
                 self.windows(phases, phase, now).find_map(|window| {

@@ -11,6 +11,7 @@ use super::bound::{self, Bound};
 use super::decide::ErrorRates;
 use super::error::JudgeError;
 use super::guardrail::Guardrail;
+use super::guardrail_budget::BudgetCap;
 use super::phases::{ALL, Phases};
 use super::statistics::{DecisionRule, SequentialTest};
 use super::stream::Stream;
@@ -42,6 +43,7 @@ pub struct Judge {
     /// What is read of controls, each by the bound of the objective that is compared with it.
     pub(super) controls: Vec<Watch>,
     guardrails: Vec<Guardrail>,
+    budget: Option<BudgetCap>,
     pub(super) streams: Vec<Stream>,
     by_name: BTreeMap<String, usize>,
     pub(super) phases: Phases,
@@ -77,6 +79,7 @@ impl Judge {
             watches: Vec::new(),
             controls: Vec::new(),
             guardrails: Vec::new(),
+            budget: None,
             streams: Vec::new(),
             by_name: BTreeMap::new(),
             phases: Phases::default(),
@@ -113,6 +116,7 @@ impl Judge {
             }
             judge.guardrails.push(Guardrail::new(objective.clone(), bound, description, stream));
         }
+        judge.budget = BudgetCap::of(spec, |signal| judge.by_name.get(signal).copied());
         Ok(judge)
     }
 
@@ -163,6 +167,11 @@ impl Judge {
     pub fn follow(&mut self, entry: &Entry) {
         match &entry.event {
             Event::Sample(sample) => self.observe(sample),
+            Event::Budget(state) => {
+                if let Some(budget) = &mut self.budget {
+                    budget.read(state);
+                }
+            }
             Event::State { state: RunState::Steady, .. } => self.begin(Phase::Before, entry.at),
             Event::State { state: RunState::Injecting, .. } => {
                 self.end(Phase::Before, entry.at);
@@ -183,9 +192,8 @@ impl Judge {
 
     /// Takes a sample in. One of a signal that the document does not name, or without a moment, is left aside.
     pub fn observe(&mut self, sample: &Sample) {
-        let Some(stream) = self.by_name.get(&sample.signal).and_then(|index| self.streams.get_mut(*index)) else {
-            return;
-        };
+        let Some(number) = self.by_name.get(&sample.signal).copied() else { return };
+        let Some(stream) = self.streams.get_mut(number) else { return };
         if !(sample.at.is_finite() && sample.at >= 0.0) {
             return;
         }
@@ -213,6 +221,9 @@ impl Judge {
                 guardrail.observe(at, &sample.reading);
             }
         }
+        if let Some(budget) = self.budget.as_mut().filter(|budget| budget.stream == number) {
+            budget.observe(&self.phases, at, &sample.reading);
+        }
     }
 
     /// The first guardrail that is breached, judged; `now` is seconds since the run began.
@@ -222,6 +233,10 @@ impl Judge {
         self.now = self.now.max(now);
         let phase = self.phases.open()?;
         let rate = self.rates.harm;
+        let spent = self.budget.as_ref().and_then(|budget| budget.breach(self.streams.get(budget.stream)?, phase));
+        if spent.is_some() {
+            return spent;
+        }
         self.guardrails.iter().find_map(|guardrail| {
             let stream = self.streams.get(guardrail.stream)?;
             guardrail.breach(stream, &self.phases, phase, now, rate, &*self.rule)

@@ -66,6 +66,9 @@ mod error;
 #[cfg(test)]
 mod false_greens;
 mod guardrail;
+mod guardrail_budget;
+#[cfg(test)]
+mod guardrail_slo_tests;
 #[cfg(test)]
 mod guardrail_tests;
 mod judge;

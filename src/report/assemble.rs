@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use faultline_agent::identity::FaultId;
 
 use super::model::{
-    FaultProgress, GuardrailRow, MomentKind, ObjectiveRow, PhaseSpan, PhaseVerdict, ReportKind, RunIdentity, RunReport,
-    ServiceChange, ServiceReport,
+    BudgetRow, FaultProgress, GuardrailRow, MomentKind, ObjectiveRow, PhaseSpan, PhaseVerdict, ReportKind, RunIdentity,
+    RunReport, ServiceChange, ServiceReport,
 };
 use super::{Journal, ReportError, chain, faults, hosts, notation, series, timeline};
 use crate::experiment::document::{ApiVersion, Objective};
@@ -14,6 +14,7 @@ use crate::hypothesis::RunFacts;
 use crate::hypothesis::verdict::{ObjectiveVerdict, Phase, RunVerdict};
 use crate::run::journal::{Entry, Event, RunState, Started};
 use crate::signals::sample::Sample;
+use crate::slo::budget::BudgetSpent;
 
 /// The entries of a journal, sorted by what they tell of.
 pub(super) struct Collected<'a> {
@@ -98,7 +99,7 @@ impl<'a> Collected<'a> {
             Event::LeftBehind { what } => self.left_behind.push(what),
             Event::Host { .. } => self.hosts.push(entry),
             Event::Drifted { differences } => self.drift = differences,
-            Event::Started(_) | Event::Stopped { .. } => {}
+            Event::Started(_) | Event::Stopped { .. } | Event::Budget(_) => {}
         }
     }
 
@@ -252,6 +253,11 @@ impl RunReport {
             unknown: unknown(&run, &objectives, &left),
             chain: chain::links(&run, &objectives, &faults),
             guardrails: run.guardrails(),
+            budget: BudgetSpent::of(entries).map(|spent| BudgetRow {
+                share: spent.share(),
+                sentence: spent.sentence(),
+                spent,
+            }),
             hosts: hosts::reports(&run, &faults),
             drift: run.drift.to_vec(),
             signals: series::all(&run, &phases),

@@ -15,6 +15,10 @@ pub(super) fn render(report: &RunReport, colour: bool, width: usize) -> String {
     out.push_str(&page.chain(report));
     out.push_str(&page.objectives(report));
     out.push_str(&page.guardrails(report));
+    if let Some(budget) = &report.budget {
+        out.push_str(&page.heading("Error budget"));
+        out.push_str(&page.paragraph(2, &budget.sentence, Ink::Plain));
+    }
     out.push_str(&page.hosts(report));
     for fault in &report.faults {
         out.push_str(&page.fault(fault));

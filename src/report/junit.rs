@@ -54,6 +54,7 @@ pub(super) fn properties(report: &RunReport) -> Vec<Property> {
         properties.extend(fault.dose.iter().map(|row| Property::new(&*name, human::dose(row))));
         properties.extend(fault.changes.iter().map(|change| Property::new(&*name, &**change)));
     }
+    properties.extend(report.budget.iter().map(|budget| Property::new("error budget", &*budget.sentence)));
     properties.extend(report.drift.iter().map(|line| Property::new("since the plan", &**line)));
     properties.extend(report.unknown.iter().map(|line| Property::new("not known", &**line)));
     properties

@@ -12,6 +12,10 @@ pub(super) fn render(report: &RunReport) -> String {
     chain(&mut out, report);
     objectives(&mut out, report);
     guardrails(&mut out, report);
+    if let Some(budget) = &report.budget {
+        out.push_str("\n### Error budget\n\n");
+        line_of(&mut out, format_args!("{}", text(&budget.sentence)));
+    }
     hosts(&mut out, report);
     for fault in &report.faults {
         one_fault(&mut out, fault);

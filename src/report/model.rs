@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::experiment::document::{ApiVersion, Experiment, Objective};
 use crate::hypothesis::verdict::{Phase, RunVerdict, Verdict};
+use crate::slo::budget::BudgetSpent;
 
 /// Everything that is known of a run. All times are seconds since it began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +41,9 @@ pub struct RunReport {
     pub objectives: Vec<ObjectiveRow>,
     /// Each guardrail.
     pub guardrails: Vec<GuardrailRow>,
+    /// What the run spent of an error budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetRow>,
     /// The phases that were reached.
     pub phases: Vec<PhaseSpan>,
     /// Each fault, in the order in which it was planned.
@@ -59,6 +63,18 @@ pub struct RunReport {
     /// The document that was run, after `--set`; `schemas/experiment.json` describes it.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub experiment: Experiment,
+}
+
+/// What a run spent of an error budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BudgetRow {
+    /// What was there before the run, and how many bad events came since.
+    pub spent: BudgetSpent,
+    /// Which share of the budget these are: 0.01 is 1%.
+    pub share: f64,
+    /// The same in one sentence.
+    pub sentence: String,
 }
 
 /// What this document is.

@@ -7,6 +7,7 @@ use super::model::{Moment, MomentKind};
 use super::notation;
 use crate::hypothesis::verdict::{ObjectiveVerdict, Verdict};
 use crate::run::journal::{Entry, Event, RunState, met};
+use crate::slo::budget;
 use crate::targets::hosts::HostEvent;
 
 /// Everything that happened but the samples, in order. Evidence is told of when it changes.
@@ -109,6 +110,9 @@ impl Words {
                     }
                     (false, None) => (MomentKind::Alarm, format!("{name} undone in {took}, but not verified")),
                 }
+            }
+            Event::Budget(state) => {
+                (MomentKind::Run, format!("{} of {} is left", budget::percent(state.remaining()), state.name()))
             }
             Event::Breached { guardrail } => (
                 MomentKind::Alarm,

@@ -11,6 +11,7 @@ use faultline_agent::plan::{Evidence, Plan};
 use crate::experiment::document::{Experiment, WHOLE_HOST};
 use crate::hypothesis::verdict::{ObjectiveVerdict, RunVerdict};
 use crate::signals::sample::Sample;
+use crate::slo::budget::BudgetState;
 use crate::targets::hosts::HostEvent;
 
 /// One line of the journal.
@@ -132,6 +133,8 @@ pub enum Event {
         /// What.
         what: String,
     },
+    /// What was left of the error budget of which the run may spend some.
+    Budget(Box<BudgetState>),
     /// A guardrail was breached.
     Breached {
         /// The guardrail, judged.
@@ -191,6 +194,7 @@ impl Event {
             Self::Evidence { .. } => "evidence",
             Self::Undone { .. } => "undone",
             Self::LeftBehind { .. } => "left-behind",
+            Self::Budget(_) => "budget",
             Self::Breached { .. } => "breached",
             Self::Stopped { .. } => "stopped",
             Self::Recovered { .. } => "recovered",

@@ -13,7 +13,7 @@ mod host;
 mod http;
 mod open_loop;
 pub mod pace;
-mod prometheus;
+pub(crate) mod prometheus;
 pub mod reach;
 pub mod sample;
 mod tcp;

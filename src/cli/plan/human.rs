@@ -16,6 +16,12 @@ pub(super) fn render(plan: &ExperimentPlan) -> String {
     if !plan.services.is_empty() {
         let _ = writeln!(text, "services  {} (started and taken down by the run)", plan.services.join(", "));
     }
+    for slo in &plan.slos {
+        let _ = writeln!(text, "slo       {slo}");
+    }
+    if let Some(budget) = &plan.budget {
+        let _ = writeln!(text, "budget    {budget}");
+    }
     let drawn = if plan.seed_drawn { " (drawn now; `--seed` makes a run choose the same)" } else { "" };
     let _ = writeln!(text, "seed      {}{drawn}", plan.seed);
     if let Some(reason) = &plan.halted {

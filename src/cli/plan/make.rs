@@ -56,6 +56,8 @@ pub(super) fn plan(loaded: &Loaded<Experiment>, seed: Option<u64>, state: &Path)
         seed_drawn: given.is_none(),
         network: if private { ServiceNetwork::Private } else { ServiceNetwork::Host },
         services: spec.services.keys().cloned().collect(),
+        slos: super::slos::lines(spec),
+        budget: super::slos::budget(spec),
         steps,
         recovery: spec.recovery.within,
         private_path,

@@ -2,6 +2,7 @@
 
 mod human;
 mod make;
+mod slos;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +63,12 @@ struct ExperimentPlan {
     network: ServiceNetwork,
     /// What the run starts itself, by name.
     services: Vec<String>,
+    /// The SLOs by which is judged: of which file, what they say, and what of the document they became.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    slos: Vec<String>,
+    /// What may be spent of an error budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<String>,
     /// What is done, in order; faults of `together` share a number.
     steps: Vec<StepPlan>,
     /// How soon everything must be steady again.

@@ -9,6 +9,7 @@ mod objectives;
 mod power;
 mod services;
 mod signals;
+mod slos;
 mod targets;
 
 use super::document::{Experiment, Spec};
@@ -37,6 +38,7 @@ pub(crate) fn check_spec(spec: &Spec, findings: &mut Findings<'_>) {
     findings.time(&at!["spec", "recovery", "within"], spec.recovery.within);
     services::check(spec, findings);
     signals::check(spec, findings);
+    slos::check(spec, findings);
     objectives::check(spec, findings);
     targets::check(spec, findings);
     method::check(spec, findings);

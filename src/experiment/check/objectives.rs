@@ -29,6 +29,10 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
 }
 
 fn one(path: &Path, objective: &Objective, spec: &Spec, findings: &mut Findings<'_>) {
+    // A reference to an SLO that could not be followed was told of already.
+    if objective.slo.is_some() && objective.signal.is_empty() {
+        return;
+    }
     let given: Vec<&str> = [
         ("latency", objective.latency.is_some()),
         ("errors", objective.errors.is_some()),
@@ -61,7 +65,15 @@ fn one(path: &Path, objective: &Objective, spec: &Spec, findings: &mut Findings<
     ] {
         reference(path, of, key, objective, spec, findings);
     }
-    let known = findings.refers(&path.join("signal"), &objective.signal, &at!["spec", "signals"], "signal");
+    if objective.signal.is_empty() {
+        if findings.is_whole(&path.join("signal")) {
+            findings.error(path, "`signal` is missing here", "name one of `signals`, or write `{ slo: NAME }`");
+        }
+        return;
+    }
+    // The signal of an SLO is no text of the document: it was made, or found, when the reference was followed.
+    let known = objective.slo.is_some()
+        || findings.refers(&path.join("signal"), &objective.signal, &at!["spec", "signals"], "signal");
     // A signal that did not fit its type is there, but what it offers cannot be said.
     if let (true, Some(signal)) = (known, spec.signals.get(&objective.signal)) {
         let (kind, offers) = offers(signal);

@@ -26,7 +26,8 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
                 "write `network: host` below `spec` if the services are to use the host's network",
             );
         }
-        let used = spec.steady_state.iter().chain(&spec.guardrails).any(|objective| objective.signal == *name);
+        let used = spec.steady_state.iter().chain(&spec.guardrails).any(|objective| objective.signal == *name)
+            || spec.budget.as_ref().is_some_and(|budget| budget.slo == *name);
         let lists_whole =
             findings.is_whole(&at!["spec", "steadyState"]) && findings.is_whole(&at!["spec", "guardrails"]);
         if !used && lists_whole {

@@ -2,6 +2,7 @@
 
 mod allowance;
 mod blast_radius;
+mod budget;
 mod host_pattern;
 mod host_pick;
 mod label_expression;
@@ -9,6 +10,7 @@ mod method;
 mod objective;
 mod service;
 mod signal;
+mod slo;
 mod status;
 mod target;
 mod tolerance;
@@ -16,6 +18,7 @@ mod traffic_floor;
 
 pub use allowance::Allowance;
 pub use blast_radius::{BlastRadius, HostCeiling, LabelGroup, LabelGroupError};
+pub use budget::{Budget, BurnRate};
 pub use faultline_agent::facts::{Pick, ProcessSelector};
 pub use host_pattern::{HostPattern, HostPatternError};
 pub use host_pick::HostPick;
@@ -28,6 +31,7 @@ pub use objective::{
 };
 pub use service::{Ready, Restart, Service};
 pub use signal::{ExecReading, ExecSignal, HostSignal, HttpSignal, PrometheusSignal, Signal, TcpSignal};
+pub use slo::{SloCalendar, SloDefinition, SloReference};
 pub use status::StatusRange;
 pub use target::{HostSelector, Target};
 pub use tolerance::Tolerance;
@@ -92,13 +96,20 @@ pub struct Spec {
     #[serde(default)]
     pub network: ServiceNetwork,
     /// Where samples come from.
+    #[serde(default)]
     pub signals: BTreeMap<String, Signal>,
+    /// Service level objectives of files, by the names under which objectives and guardrails refer to them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slos: BTreeMap<String, SloReference>,
     /// What must hold before, during and again after the fault.
     #[schemars(length(min = 1))]
     pub steady_state: Vec<Objective>,
     /// Bounds whose breach aborts the run and undoes everything at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<Objective>,
+    /// What the run may spend of an error budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// Whom the faults meet, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub targets: BTreeMap<String, Target>,
@@ -161,6 +172,12 @@ impl Spec {
             lasts: inject.lasts,
             seed: 0,
         }
+    }
+
+    /// The signal that counts the events of the budget.
+    pub fn budget_signal(&self) -> Option<&str> {
+        let name = &self.budget.as_ref()?.slo;
+        Some(self.slos.get(name)?.signal.as_deref().unwrap_or(name))
     }
 
     /// Everything that the method injects, in the order of the document.

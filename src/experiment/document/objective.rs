@@ -2,20 +2,23 @@ use faultline_agent::units::{Percent, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Allowance, TrafficFloor};
+use super::{Allowance, BurnRate, TrafficFloor};
 
-/// One bound on one golden signal. Exactly one of `latency`, `errors`, `traffic`, `saturation` and `value` is given.
+/// One bound on one golden signal. Exactly one of `latency`, `errors`, `traffic`, `saturation` and `value` is given, or the
+/// name of an SLO, which is signal and bound.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
-    { "required": ["latency"] },
-    { "required": ["errors"] },
-    { "required": ["traffic"] },
-    { "required": ["saturation"] },
-    { "required": ["value"] },
+    { "required": ["signal", "latency"] },
+    { "required": ["signal", "errors"] },
+    { "required": ["signal", "traffic"] },
+    { "required": ["signal", "saturation"] },
+    { "required": ["signal", "value"] },
+    { "required": ["slo"], "not": { "required": ["signal"] } },
 ]))]
 pub struct Objective {
     /// The signal that it bounds.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub signal: String,
     /// A quantile of the latency stays below a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +35,12 @@ pub struct Objective {
     /// A value stays within bounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<ValueBound>,
+    /// The SLO, one of `slos`, whose target it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<String>,
+    /// Of a guardrail: how fast the error budget of the SLO may burn, instead of its target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burn_rate: Option<BurnRate>,
 }
 
 /// A bound on a latency quantile: `below` a time, or `atMost` so much over a reference.
@@ -118,6 +127,9 @@ impl Objective {
 
     /// Its bound in words, with numbers as a document writes them: `p99 latency below 300ms`.
     pub fn bound(&self) -> String {
+        if let Some(BurnRate { allowance: Some(allowance), over: Some(over), .. }) = self.burn_rate {
+            return format!("burns at most {allowance} of its error budget in {over}");
+        }
         if let Some(bound) = &self.latency {
             let limit = limit(bound.below.as_ref(), bound.at_most, bound.of.as_ref());
             return format!("{} latency {limit}", quantile_name(bound.quantile));

@@ -42,6 +42,10 @@ pub(super) fn objectives(report: &RunReport) -> Markup {
                     table.verdicts { tbody { @for row in &report.guardrails { (guardrail(row, report.run.finished)) } } }
                 }
             }
+            @if let Some(budget) = &report.budget {
+                h3.above { "Error budget" }
+                p { (one_line(&budget.sentence)) }
+            }
         }
     }
 }

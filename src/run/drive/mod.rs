@@ -3,6 +3,7 @@
 //! One loop owns everything: the machine, the judge, the timers and the record. What takes time (injecting, undoing,
 //! measuring) runs on threads of its own and answers by a [`Reply`]; no answer is needed to go on undoing the rest.
 
+mod budget;
 mod faults;
 mod finish;
 mod hosts;

@@ -160,6 +160,14 @@ impl Drive<'_, '_> {
         if let Err(stop) = started {
             return self.stop(stop);
         }
+        let afforded = tokio::select! {
+            biased;
+            stop = stops.next() => Err(stop),
+            afforded = self.check_budget() => afforded.map_err(Stop::Broken),
+        };
+        if let Err(stop) = afforded {
+            return self.stop(stop);
+        }
         let planned = tokio::select! {
             biased;
             stop = stops.next() => Err(stop),

@@ -23,6 +23,8 @@ use crate::experiment::document::PrometheusSignal;
 
 /// The longest answer that is read.
 const LONGEST: usize = 8 << 20;
+/// How long an answer that is asked for once may take: it may be about a month of samples.
+const ASKED_ONCE: TimeSpan = TimeSpan::from_secs(10);
 /// The label by which one query carries several: so they are evaluated at the same moment, on the same data.
 const PART: &str = "faultline_part";
 
@@ -133,6 +135,19 @@ impl PrometheusReader {
         let body = drain(response.into_body(), LONGEST).await.map_err(|failure| failure.into_reason())?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         answer::parse(status, &body, now)
+    }
+}
+
+/// The number that a query is answered by, asked once of the server of a signal.
+///
+/// # Errors
+/// In words, why there is no such number.
+pub(crate) async fn number(signal: &PrometheusSignal, query: String) -> Result<f64, String> {
+    let value = PrometheusSignal { bad: None, total: None, value: Some(query), timeout: ASKED_ONCE, ..signal.clone() };
+    match PrometheusReader::new(&value)?.read().await {
+        Some(Reading::Value { value }) => Ok(value),
+        Some(Reading::Missing { reason }) => Err(reason),
+        _ => Err("the answer holds no value".into()),
     }
 }
 
