@@ -1,6 +1,7 @@
 //! From the SLOs that a document names to objectives and signals: done once, when the document is read, so that the plan,
 //! the judge and the journal know nothing of files.
 
+use std::collections::btree_map::Entry;
 use std::path::Path as FilePath;
 
 use faultline_agent::units::{Percent, TimeSpan};
@@ -51,17 +52,19 @@ pub(crate) fn resolve(
             spec.slos.remove(&name);
             continue;
         };
-        if spec.signals.contains_key(&name) {
-            let hint =
-                format!("call one of them otherwise, or write `signal: {name}` if that signal is what is to be judged");
-            findings.error_at_key(
-                &path,
-                format!("the signal of this SLO would be called `{name}`, as one of the document"),
-                hint,
-            );
-            spec.slos.remove(&name);
-        } else {
-            spec.signals.insert(name, Signal::Prometheus(signal));
+        match spec.signals.entry(name) {
+            Entry::Vacant(place) => _ = place.insert(Signal::Prometheus(signal)),
+            Entry::Occupied(place) => {
+                let name = place.key();
+                findings.error_at_key(
+                    &path,
+                    format!("the signal of this SLO would be called `{name}`, as one of the document"),
+                    format!(
+                        "call one of them otherwise, or write `signal: {name}` if that signal is what is to be judged"
+                    ),
+                );
+                spec.slos.remove(name);
+            }
         }
     }
     let length = method_length(spec);
@@ -292,7 +295,7 @@ fn choose<'a>(
         Some(name) => {
             let named: Vec<_> = candidates.iter().filter(|candidate| candidate.name == *name).collect();
             if named.is_empty() {
-                let hint = suggest::hint(name, names.into_iter());
+                let hint = suggest::hint(name, names);
                 findings.error(&path.join("name"), format!("there is no SLO `{name}` in the file"), hint);
                 return None;
             }

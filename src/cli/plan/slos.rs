@@ -26,7 +26,7 @@ pub(super) fn lines(spec: &Spec) -> Vec<String> {
             if let (Some(_), Some(below)) =
                 (objective.burn_rate, objective.errors.as_ref().and_then(|errors| errors.below))
             {
-                let _ = write!(line, " ({} of bad events)", below);
+                let _ = write!(line, " ({below} of bad events)");
             }
         }
         if let Some(Signal::Prometheus(read)) = spec.signals.get(signal) {
