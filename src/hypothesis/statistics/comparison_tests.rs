@@ -226,8 +226,9 @@ proptest! {
         let above = |here| share_is_above(&RULE, here, reference, by(1.0, plus), ALL);
         let below = |here| share_is_below(&RULE, here, reference, by(1.0, plus), ALL);
         prop_assert!(above(here) <= 0.0 || below(here) <= 0.0);
-        prop_assert!(above(worse) >= above(here).min(0.0) - 1e-3 && (above(here) <= 0.0 || above(worse) >= above(here) - 1e-3));
-        prop_assert!(below(worse) <= below(here).max(0.0) + 1e-3);
+        // What is below 1 is evidence of nothing, and one as good as another.
+        prop_assert!(above(worse).max(0.0) >= above(here).max(0.0) - 1e-3);
+        prop_assert!(below(worse).max(0.0) <= below(here).max(0.0) + 1e-3);
     }
 
     #[test]
