@@ -428,8 +428,9 @@ fn argo_templates_run_over_a_controller() {
         let reports = fleet.path("reports");
         std::fs::create_dir_all(&reports).unwrap();
         for word in &mut words {
-            *word =
-                word.replace("$(CHAOS)", folder.to_str().unwrap()).replace("/tmp/", &format!("{}/", reports.display()));
+            // In this order: what takes the place of the second may itself lie in /tmp.
+            *word = word.replace("/tmp/", &format!("{}/", reports.display()));
+            *word = word.replace("$(CHAOS)", folder.to_str().unwrap());
             assert!(!word.contains("{{") && !word.contains("$("), "{word} is left");
         }
         assert_eq!(words[0], "faultline");
