@@ -66,9 +66,9 @@ impl Lab {
             run(&format!("ip -n {host} addr add {six} dev eth0 nodad"));
         }
         serve(&lab.server_namespace(), PORT);
-        // The first packets find out about the neighbour.
+        // The first packets find out about the neighbour, and may be lost meanwhile: they are sent again a second later.
         for address in [SERVER_4, SERVER_6] {
-            lab.client(move || connect(address, PORT).unwrap());
+            lab.client(move || connect_within(address, PORT, Duration::from_secs(10)).unwrap());
         }
         lab
     }
