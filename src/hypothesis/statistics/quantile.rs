@@ -10,7 +10,7 @@
 //! What is compared is what was recorded. Latencies are kept to three significant digits, so a margin is exact to half a
 //! percent of the quantile.
 
-use super::comparison::{OF_OTHER, OF_REFERENCE, hedged, product};
+use super::comparison::{OF_OTHER, OF_REFERENCE, hedged};
 use super::{DecisionRule, Margin, Ranked};
 
 /// The logarithm of the e-value against "the quantile is at most the reference's with its margin"; `enough` as in
@@ -81,10 +81,7 @@ pub fn quantile_is_below(
         if bad >= over * all {
             return least.min(of_reference(reference.beyond_place(place)) + OF_OTHER.ln());
         }
-        least = least.min(product(
-            rule.ratio_is_above(over, reference.beyond_place(place), of_all - reference.beyond_place(place)),
-            rule.ratio_is_below(over, bad, all - bad),
-        ));
+        least = least.min(of_reference(reference.beyond_place(place)) + of_other(bad));
         if least < enough {
             return least;
         }
