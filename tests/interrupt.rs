@@ -14,7 +14,7 @@ fn long_run() -> String {
     let signals = r#"
   signals:
     checkout: { http: { url: "http://127.0.0.1:8080/checkout", rate: 200/s, timeout: 1s } }
-  steadyState: [ { signal: checkout, errors: { below: 1% } } ]
+  steadyState: [ { signal: checkout, errors: { below: 50% } } ]
   method:
     - observe: 4s
     - inject: { fault: { network-latency: { delay: 50ms, peers: { ports: [8081] } } }, for: 4s }

@@ -165,7 +165,7 @@ fn a_host_that_does_not_come_back_is_never_called_clean() {
 #[test]
 fn an_agent_that_was_killed_and_started_again_has_lost_its_fault_and_gets_it_no_more() {
     let Some(mut site) = Site::new() else { return };
-    let mut following = site.under_a_fault("15s", "1");
+    let mut following = site.under_a_fault("40s", "1");
     site.agents[1].signal(Signal::KILL);
     site.fleet.wait_for("its guard to undo", || !is_paused(&site.victims[1]));
     site.agents[1] = site.fleet.start_agent("db-2", site.machines[1].place(), "role=db", &[]);
