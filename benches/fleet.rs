@@ -10,6 +10,8 @@
 mod certificates;
 #[path = "../tests/fleet/played_host.rs"]
 mod played_host;
+#[path = "fleet/yardstick.rs"]
+mod yardstick;
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -40,6 +42,10 @@ fn main() {
     if let Ok(text) = std::env::var(CHILD) {
         let (count, port) = text.split_once(' ').unwrap();
         runtime.block_on(play(count.parse().unwrap(), port.parse().unwrap()));
+        return;
+    }
+    if let Ok(text) = std::env::var(yardstick::CHILD) {
+        runtime.block_on(yardstick::answer(&text));
         return;
     }
     let counts: Vec<usize> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
@@ -107,6 +113,11 @@ async fn measure(count: usize) {
     stop.cancel();
     serving.await.unwrap();
     hosts.end();
+    let yardstick = yardstick::round_trips(count, &authority).await;
+    told("yardstick: as many bare round trips over TLS (no aim)", None, yardstick.as_secs_f64() * 1e3, "ms", count);
+    let ratio = |took: Duration| took.as_secs_f64() / yardstick.as_secs_f64();
+    let (dispatched, undone) = (quantile(&took, 99), quantile(&undone, 99));
+    println!("  to the yardstick: dispatch p99 {:.2}, halt to undone p99 {:.2}", ratio(dispatched), ratio(undone));
 }
 
 fn told(what: &str, aim: Option<f64>, measured: f64, unit: &str, count: usize) {

@@ -77,7 +77,8 @@ impl FleetHalted {
 pub async fn halt(registry: &Arc<Registry>, reason: &str, within: Duration) -> FleetHalted {
     let began = Instant::now();
     registry.set_halted(Some(reason.to_owned()));
-    let order = Kind::Halt(HaltOrder { reason: reason.to_owned() });
+    let order =
+        Kind::Halt(HaltOrder { reason: reason.to_owned(), answer_after_ms: answer_after(registry.connected()) });
     let mut halted = FleetHalted { hosts: Vec::new(), not_reached: Vec::new(), took: Duration::ZERO };
     for (host, answer) in ask_all(registry, &order, within, obeyed).await {
         match answer {
@@ -91,6 +92,14 @@ pub async fn halt(registry: &Arc<Registry>, reason: &str, within: Duration) -> F
     }
     halted.took = began.elapsed();
     halted
+}
+
+/// By when the orders to so many hosts have gone out, in milliseconds: until then no host answers, so that its answer keeps
+/// nobody's order waiting. Of a few hosts nobody waits.
+fn answer_after(hosts: usize) -> u32 {
+    /// What an order costs the controller, in microseconds.
+    const ORDER: usize = 40;
+    u32::try_from(hosts * ORDER / 1_000).unwrap_or(u32::MAX)
 }
 
 /// So many hosts are asked by one task: enough that tasks cost little, few enough that every processor has its part.

@@ -54,6 +54,33 @@ async fn a_halt_undoes_everywhere_reaches_who_comes_back_and_is_released() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_hosts_undo_at_once_and_answer_when_the_orders_of_all_have_gone_out() {
+    let (registry, _sweep) = registry();
+    let running: Vec<_> = (0..250)
+        .map(|number| {
+            let (name, cable) = (format!("host-{number}"), Cable::of(&format!("host-{number}")));
+            cable.plug(&registry, no_gate());
+            run_agent(&name, cable)
+        })
+        .collect();
+    until("all are there", || registry.connected() == 250).await;
+    let asked = (1..).zip(0..250).map(|(id, number)| {
+        let agent = RemoteAgent::new(Arc::clone(&registry), format!("host-{number}"));
+        tokio::spawn(agent.inject(request(id, LONG)))
+    });
+    for asked in asked.collect::<Vec<_>>() {
+        asked.await.unwrap().unwrap();
+    }
+    let ordered = tokio::time::Instant::now();
+    let halted = halt::halt(&registry, "enough", Duration::from_secs(5)).await;
+    let answered = ordered.elapsed();
+    assert!(halted.is_clean() && halted.hosts.iter().all(|host| host.undone.len() == 1));
+    let undone = running.iter().map(|host| host.host.state().log.last().unwrap().0 - ordered).max().unwrap();
+    assert!(undone + Duration::from_millis(10) <= answered, "undone after {undone:?}, answered after {answered:?}");
+    assert!(running.iter().all(|host| host.host.state().in_place.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_missed_the_release_is_released_when_it_comes_back() {
     let (registry, _sweep) = registry();
     let cable = Cable::of("a");

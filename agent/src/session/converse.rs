@@ -10,7 +10,7 @@ use super::connection::{client, speak};
 use super::desk::Desk;
 use super::dial::Stream;
 use super::say::in_answer;
-use super::serve::{Requests, serve};
+use super::serve::{Requests, answered_later, serve};
 use super::sessions::Shared;
 use super::trouble::Trouble;
 use super::unheard::Unheard;
@@ -78,6 +78,7 @@ pub(super) async fn converse<C: Clock>(party: &mut Party<'_, C>, stream: Box<dyn
         told: status,
         alone: Unheard::of_greeting(alone),
         asked: None,
+        news_wait: NEWS,
         stands: false,
         renew: Arc::clone(&ordered),
     };
@@ -113,6 +114,8 @@ pub(super) struct Session<C> {
     pub(super) alone: Unheard,
     /// The heartbeats that the controller wants, active and idle.
     asked: Option<(Duration, Duration)>,
+    /// How long news wait for an answer to go with.
+    news_wait: Duration,
     pub(super) stands: bool,
     /// Told when the controller orders a new certificate.
     renew: Arc<Notify>,
@@ -148,7 +151,7 @@ impl<C: Clock> Session<C> {
                         continue;
                     }
                     self.beat().await;
-                    (last_said, news) = (Instant::now(), None);
+                    (last_said, news, self.news_wait) = (Instant::now(), None, NEWS);
                 }
                 answer = answered.recv() => {
                     requests.open = requests.open.saturating_sub(1);
@@ -156,13 +159,13 @@ impl<C: Clock> Session<C> {
                     if self.has_news() {
                         // One message for both: of ten thousand hosts that are asked at once, half as many.
                         answer.news = Some(self.news(self.alone.next(), &in_answer(&answer)).await);
-                        (last_said, news) = (Instant::now(), None);
+                        (last_said, news, self.news_wait) = (Instant::now(), None, NEWS);
                     }
                     self.send(Said::Answer(answer));
                 }
                 () = changed => {
                     if news.is_none() && self.has_news() {
-                        news = Some(Instant::now() + NEWS);
+                        news = Some(Instant::now() + self.news_wait);
                     }
                 }
                 message = heard.message() => match message {
@@ -214,10 +217,15 @@ impl<C: Clock> Session<C> {
                 match requests.admit(&request, self.desk.clock.now()) {
                     Ok(()) => {
                         requests.open += 1;
+                        let later = answered_later(&request);
+                        self.news_wait = self.news_wait.max(NEWS + later);
                         let (desk, answers) = (Arc::clone(&self.desk), answers.clone());
                         tokio::spawn(async move {
                             // Done to its end also when nobody is left to hear of it.
                             let answer = serve(desk, controller, request).await;
+                            if !later.is_zero() {
+                                tokio::time::sleep(later).await;
+                            }
                             let _ = answers.send(answer).await;
                         });
                     }

@@ -17,6 +17,9 @@ pub const HEADERS: u32 = 8 * 1024;
 /// How many requests of one session may be without an answer.
 pub const REQUESTS: usize = 64;
 
+/// How much later than it obeys a host answers at most when a controller asks for that.
+pub const ANSWERED_LATER: Duration = Duration::from_secs(2);
+
 /// The flow-control window of a stream and of a connection, in bytes. A message that is larger takes several round
 /// trips; a small window bounds what one idle peer can make us hold.
 pub const WINDOW: u32 = 65_535;

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -36,6 +37,14 @@ impl Requests {
             return Err(format!("{} requests are under way already, which is as many as an agent takes", self.open));
         }
         Ok(())
+    }
+}
+
+/// How long after it was carried out a request is to be answered.
+pub(super) fn answered_later(request: &Request) -> Duration {
+    match &request.kind {
+        Some(Kind::Halt(order)) => Duration::from_millis(order.answer_after_ms.into()).min(limits::ANSWERED_LATER),
+        _ => Duration::ZERO,
     }
 }
 

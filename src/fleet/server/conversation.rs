@@ -138,7 +138,7 @@ fn align(registry: &Arc<Registry>, name: &str, line: &Arc<Line>) {
     let (registry, name, line) = (Arc::clone(registry), name.to_owned(), Arc::clone(line));
     tokio::spawn(async move {
         let kind = match halted {
-            Some(reason) => Kind::Halt(HaltOrder { reason }),
+            Some(reason) => Kind::Halt(HaltOrder { reason, answer_after_ms: 0 }),
             None => {
                 tokio::time::sleep(RELEASE_AFTER).await;
                 let still = is_halted_by_us(&registry, &name);
