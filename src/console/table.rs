@@ -22,6 +22,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         endpoint(GET, "/openapi.json", "description", "This description", Action::See, does::description),
         endpoint(GET, "/metrics", "metrics", "Metrics for Prometheus", Action::SeeFleet, does::metrics),
         endpoint(GET, "/v1/controllers", "listControllers", "The controllers of the fleet; each answers every call", Action::See, does::controllers),
+        endpoint(GET, "/v1/budgets", "listBudgets", "What runs spent of error budgets, each in its present window", Action::See, does::budgets),
         endpoint(GET, "/v1/identity", "identity", "Who the token says that you are", Action::See, does::identity),
 
         endpoint(POST, "/v1/plans", "plan", "Which hosts a run would meet now, what it would do there, and the hash of that; nothing is touched", Action::Plan, does::plan),

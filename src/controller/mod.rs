@@ -9,6 +9,7 @@ pub mod agents;
 pub mod api_tokens;
 pub mod approve;
 pub mod audit;
+pub mod budgets;
 pub mod cancel;
 mod command;
 pub mod controllers;

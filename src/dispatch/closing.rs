@@ -77,6 +77,7 @@ impl Dispatcher {
         mut writer: JournalWriter,
         kept: u64,
     ) {
+        self.keep_spending(&entries).await;
         let (keeper, writing) = StoreKeeper::new(self.store.clone(), run, kept);
         let writing = tokio::spawn(writing);
         let (hosts, listener, told) = (Arc::clone(&self.hosts), Arc::clone(&self.listener), run.clone());

@@ -17,6 +17,7 @@ use crate::run::journal::{Entry, Event};
 use crate::run::left::{LeftFault, left_on_hosts};
 use crate::run::record::Watcher;
 use crate::run::{FleetGround, FleetRun, Outcome, RunRequest, execute_on_fleet};
+use crate::slo::ledger::Spending;
 use crate::store::runs::{Run, RunState};
 use crate::store::{Leftover, Leftovers, StoreError};
 use crate::targets::fleet_plan::{self, Drift, FleetPlan};
@@ -57,6 +58,7 @@ impl Dispatcher {
             match outcome {
                 Ok(outcome) => {
                     let left = leftovers(left_on_hosts(&outcome.entries));
+                    dispatcher.keep_spending(&outcome.entries).await;
                     dispatcher.finish(&run, outcome.verdict, &outcome.because, left).await;
                 }
                 Err(why) => {
@@ -146,6 +148,16 @@ impl Dispatcher {
             Ok(Ok(outcome)) => Ok(outcome),
             Ok(Err(error)) => Err(format!("{error} (hint: {})", error.hint())),
             Err(error) => Err(format!("a defect of Faultline: {error}")),
+        }
+    }
+
+    /// Puts what a run spent of an error budget into the ledger of the fleet, before its verdict: who finishes it after a
+    /// crash in between does so again, and it is kept once.
+    pub(super) async fn keep_spending(&self, entries: &[Entry]) {
+        let Some(spending) = Spending::of(entries) else { return };
+        let text = serde_json::to_string(&spending).unwrap_or_default();
+        if let Err(error) = self.store.keep_spending(&spending.run, spending.time, &text).await {
+            tracing::error!(run = spending.run, %error, "what it spent of its error budget is missing in the ledger");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::hypothesis::RunFacts;
 use crate::hypothesis::verdict::{ObjectiveVerdict, Phase, RunVerdict};
 use crate::run::journal::{Entry, Event, RunState, Started};
 use crate::signals::sample::Sample;
-use crate::slo::budget::BudgetSpent;
+use crate::slo::spent::BudgetSpent;
 
 /// The entries of a journal, sorted by what they tell of.
 pub(super) struct Collected<'a> {

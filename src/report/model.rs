@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::experiment::document::{ApiVersion, Experiment, Objective};
 use crate::hypothesis::verdict::{Phase, RunVerdict, Verdict};
-use crate::slo::budget::BudgetSpent;
+use crate::slo::spent::BudgetSpent;
 
 /// Everything that is known of a run. All times are seconds since it began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Counter, SloDefinition};
 use crate::experiment::document::{Budget, SloCalendar};
-use crate::run::journal::{Entry, Event, RunState};
-use crate::signals::sample::{Reading, Sample};
 
 /// Alerts that wake people, by Sloth and the SRE workbook (chapter 5): the share of the budget that is spent in the long
 /// window, the long window and the short one as parts of a window of 30 days.
@@ -196,65 +194,6 @@ pub fn assess(
         }
     }
     Ok(state)
-}
-
-/// What a run spent of a budget.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BudgetSpent {
-    /// What there was before the run.
-    pub before: BudgetState,
-    /// The bad events from the first injection to the run's end.
-    pub bad: f64,
-}
-
-impl BudgetSpent {
-    /// What a run spent, from the entries of its journal; nothing if it has no budget, or ended before it was read.
-    pub fn of(entries: &[Entry]) -> Option<Self> {
-        let mut signal = None;
-        let mut before = None;
-        let mut injected = f64::INFINITY;
-        let mut bad = 0.0;
-        for entry in entries {
-            match &entry.event {
-                Event::Started(started) => signal = Some(started.experiment.spec.budget_signal()?.to_owned()),
-                Event::Budget(state) => before = Some(state.as_ref().clone()),
-                Event::State { state: RunState::Injecting, .. } => injected = injected.min(entry.at),
-                Event::Sample(Sample { signal: of, at, reading: Reading::Counts { bad: more, .. } })
-                    if *at >= injected && signal.as_ref() == Some(of) =>
-                {
-                    bad += more;
-                }
-                _ => {}
-            }
-        }
-        Some(Self { before: before?, bad })
-    }
-
-    /// Which share of the budget that is.
-    pub fn share(&self) -> f64 {
-        self.bad / self.before.budget
-    }
-
-    /// In one sentence.
-    pub fn sentence(&self) -> String {
-        let left = 1.0 - (self.before.spent + self.bad) / self.before.budget;
-        format!(
-            "chaos spent {} of {} ({} bad events of {}; {} were allowed); {} of it is left",
-            percent(self.share()),
-            self.before.name(),
-            whole(self.bad),
-            whole(self.before.budget),
-            whole(self.before.allowance),
-            percent(left)
-        )
-    }
-}
-
-/// A count of events, which Prometheus may tell in fractions.
-fn whole(count: f64) -> String {
-    let text = if count < 10.0 { format!("{count:.1}") } else { format!("{count:.0}") };
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
 /// A share in words: `0.31%`.

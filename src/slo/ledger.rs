@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use faultline_agent::state::StateFolder;
 use faultline_agent::units::TimeSpan;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::budget::{self, BudgetSpent, percent};
+use super::budget::{self, percent};
+use super::spent::BudgetSpent;
 use crate::report::Journal;
 use crate::run::folder::JOURNAL;
 use crate::run::journal::{Entry, Event};
@@ -37,7 +39,7 @@ pub struct Spending {
 }
 
 /// What chaos spent of one budget in its present window.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetLine {
     /// The service whose budget it is.

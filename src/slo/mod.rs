@@ -20,6 +20,7 @@ pub(crate) mod resolve;
 mod rules;
 mod sloth;
 mod sloth_rules;
+pub mod spent;
 
 pub use counters::{Counter, Ratio};
 pub use promql::QueryError;

@@ -37,6 +37,7 @@ mod agents;
 mod api_tokens;
 mod approvals;
 mod audit;
+mod budgets;
 mod certificates;
 mod columns;
 mod controllers;

@@ -8,6 +8,7 @@ use axum::response::Response;
 use crate::console::endpoint::{Answer, Call, Exposition, Json, NoBody, Nothing, Success, json};
 use crate::console::problem::Problem;
 use crate::controller::Controller;
+use crate::controller::budgets::BudgetsList;
 use crate::controller::controllers::ControllersList;
 use crate::controller::identity::Identity;
 use crate::controller::ready::Readiness;
@@ -47,6 +48,10 @@ pub(in crate::console) async fn identity(call: Call<Nothing, NoBody>) -> Answere
 
 pub(in crate::console) async fn controllers(call: Call<Nothing, NoBody>) -> Answered<Json<ControllersList>> {
     Ok(Json(call.controller.controllers(&call.principal).await?))
+}
+
+pub(in crate::console) async fn budgets(call: Call<Nothing, NoBody>) -> Answered<Json<BudgetsList>> {
+    Ok(Json(call.controller.budgets(&call.principal).await?))
 }
 
 pub(in crate::console) async fn metrics(call: Call<Nothing, NoBody>) -> Answered<Exposition> {
