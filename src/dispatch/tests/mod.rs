@@ -2,12 +2,14 @@
 
 mod fixture;
 mod hosts;
+mod prometheus;
 
 use std::time::Duration;
 
 use fixture::{Controllers, run};
 
 use crate::experiment::machine::Stop;
+use crate::slo::ledger::Spending;
 use crate::store::runs::RunState;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,6 +100,33 @@ async fn after_a_kill_another_controller_closes_it_by_what_the_store_kept() {
     assert!(fleet.folder("two").join("r-1/journal.jsonl").exists(), "it has a journal of its own now");
     assert_eq!(fleet.agent("db-1").injected.lock().unwrap().len(), 1, "it was not run twice");
     two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_spent_of_an_error_budget_is_in_the_ledger_of_the_fleet_also_of_one_that_was_cut_off() {
+    let fleet = Controllers::new(&["db-1", "db-2"]).await;
+    let one = fleet.start("one").await;
+    let budget: &'static str = format!(
+        "  slos: {{ checkout: {{ define: {{ service: shop, target: 99.9%, window: 30d, bad: \"sum(bad)\", total: \
+         \"sum(all)\" }}, prometheus: \"http://127.0.0.1:{}\", interval: 200ms }} }}\n  budget: {{ slo: checkout, allowance: 90% }}\n",
+        prometheus::serve()
+    )
+    .leak();
+    fleet.submit(&run("r-1", "1s").on("[db-1]").with(budget)).await;
+    fleet.submit(&run("r-2", "10min").on("[db-2]").with(budget)).await;
+    let over = fleet.wait_for("r-1", |run| run.state.is_over()).await;
+    assert_eq!(over.verdict.as_deref(), Some("held"), "{:?}", over.because);
+    fleet.wait_for_the_fault("r-2", "db-2").await;
+    one.kill();
+    let again = fleet.start("one").await;
+    fleet.wait_for("r-2", |run| run.state.is_over()).await;
+    let spendings = fleet.store.spendings(jiff::Timestamp::MIN).await.unwrap();
+    let spendings: Vec<Spending> = spendings.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    assert_eq!(spendings.iter().map(|spending| spending.run.as_str()).collect::<Vec<_>>(), ["r-1", "r-2"]);
+    let first = &spendings[0].spent;
+    assert!(first.bad >= 1.0 && first.usual > 0.0 && first.usual <= first.bad, "{first:?}");
+    assert_eq!((first.before.service.as_str(), first.before.budget.round()), ("shop", 1000.0));
+    again.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
