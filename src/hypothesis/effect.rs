@@ -70,15 +70,14 @@ pub(super) fn effect(seen: &Seen<'_>, error_rate: f64, rule: &dyn DecisionRule) 
             }
         }
         Bound::LatencyOver { quantile, margin } => {
-            let latencies = compared?.latencies.as_ref()?;
+            let latencies = compared?.latencies()?;
             let (found, of) = (latencies.0.quantile(quantile)?, latencies.1.quantile(quantile)?);
             if margin.plus == 0.0 {
-                let interval = Interval::of_quantile_ratio(rule, quantile, &latencies.0, &latencies.1, error_rate)?;
+                let interval = Interval::of_quantile_ratio(rule, quantile, latencies.0, latencies.1, error_rate)?;
                 let shown = Shown { number: percent, signed: true, what: "latency".into(), of: over("over") };
                 (Measure::LatencyChangePercent, 100.0, found / of - 1.0, less_one(interval), shown)
             } else {
-                let interval =
-                    Interval::of_quantile_difference(rule, quantile, &latencies.0, &latencies.1, error_rate)?;
+                let interval = Interval::of_quantile_difference(rule, quantile, latencies.0, latencies.1, error_rate)?;
                 let shown = Shown { number: time, signed: true, what: "latency".into(), of: over("over") };
                 (Measure::LatencyAddedMilliseconds, 1_000.0, found - of, interval, shown)
             }

@@ -153,6 +153,7 @@ impl Judge {
         }
         self.phases.begin(phase, at);
         self.now = self.now.max(at);
+        self.watches.iter_mut().for_each(|watch| watch.kept.forget());
     }
 
     /// A phase ends. A sample belongs to the phase in which its `at` lies, however late it comes.
@@ -160,6 +161,7 @@ impl Judge {
         let at = rounded(at);
         self.phases.end(phase, at);
         self.now = self.now.max(at);
+        self.watches.iter_mut().for_each(|watch| watch.kept.forget());
     }
 
     /// Follows the journal: samples are taken in, and the phases begin and end with the states of the run. `Before` is
@@ -201,9 +203,13 @@ impl Judge {
         self.now = self.now.max(at);
         let settled = stream.take(at, &sample.reading);
         let beat = stream.cadence.beat();
+        let of_baseline = self.phases.of(at) == Some(Phase::Before);
         for index in &stream.watches {
             if let Some(watch) = self.watches.get_mut(*index) {
                 watch.note(at, &sample.reading);
+                if of_baseline {
+                    watch.kept.forget();
+                }
                 for (at, reading) in &settled {
                     watch.settle(&self.phases, beat, *at, reading);
                 }

@@ -1,5 +1,7 @@
 //! One objective in one phase: which window is judged, and how the verdict is written.
 
+use std::sync::Arc;
+
 use super::bound::{self, Bound};
 use super::decide::{self, Cause, Compared, Comparison, ErrorRates, Outcome, Window};
 use super::effect::{Seen, effect};
@@ -7,7 +9,7 @@ use super::judge::Judge;
 use super::phases::share_of_restart;
 use super::stream::Stream;
 use super::verdict::{Effect, ObjectiveVerdict, Phase, Verdict};
-use super::watch::{Sums, Watch};
+use super::watch::{LatenciesFrom, Sums, Watch};
 use super::words;
 
 /// A window that was judged, and which restart of its phase it begins with.
@@ -16,6 +18,44 @@ pub(super) struct Judged<'a> {
     number: usize,
     pub(super) outcome: Outcome,
     comparison: Comparison,
+}
+
+/// What the windows of a phase are compared with, one restart after the other.
+enum Compares<'a> {
+    /// With nothing: the bound is a number, or there is no reference.
+    Nothing,
+    /// They are the baseline.
+    Itself,
+    Baseline {
+        baseline: &'a Compared,
+        here: Option<LatenciesFrom>,
+    },
+    Control {
+        control: &'a Watch,
+        stream: &'a Stream,
+        sums: Sums,
+        here: Option<LatenciesFrom>,
+        there: Option<LatenciesFrom>,
+    },
+}
+
+impl Compares<'_> {
+    /// The comparison of the window that begins with this restart.
+    fn beginning_at(&self, number: usize) -> Comparison {
+        let ranked =
+            |latencies: &Option<LatenciesFrom>| latencies.as_ref().map(|latencies| latencies.restart(number).ranked());
+        match self {
+            Self::Nothing => Comparison::With(None),
+            Self::Itself => Comparison::Itself,
+            Self::Baseline { baseline, here } => Comparison::With(Some((*baseline).clone().beside(ranked(here)))),
+            Self::Control { control, stream, sums, here, there } => {
+                let window = control.window(stream, sums, number);
+                let name = Some(control.objective.signal.clone());
+                let compared = Compared::of(&window, name, ranked(there).map(Arc::new));
+                Comparison::With(Some(compared.beside(ranked(here))))
+            }
+        }
+    }
 }
 
 impl Judge {
@@ -34,9 +74,12 @@ impl Judge {
         let stream = self.streams.get(watch.stream)?;
         let sums = watch.sums(stream, &self.phases, phase, to)?;
         // The baseline is what it is: its own bursts correct what comes after it.
-        let dispersion = if phase == Phase::Before { 1.0 } else { watch.dispersion(stream, &self.phases).factor };
+        let baseline = (phase != Phase::Before).then(|| watch.baseline(stream, &self.phases, self.now));
+        let dispersion = baseline.as_ref().map_or(1.0, |baseline| baseline.dispersion.factor);
+        let reference = baseline.as_ref().and_then(|baseline| baseline.reference.as_ref());
+        let compares = self.compares(watch, stream, phase, sums.to, reference);
         if phase != Phase::After {
-            return Some(self.judge_window(watch, stream, &sums, (phase, 0), dispersion, self.rates));
+            return Some(self.judge_window(watch, (stream, &sums), 0, &compares, dispersion, self.rates));
         }
         // The longest window that shows health, and without one what the second half of the phase shows.
         let half = (sums.to - sums.span.begin) / 2.0;
@@ -44,7 +87,7 @@ impl Judge {
         for number in 0..sums.from_restart.len() {
             let share = share_of_restart(u32::try_from(number).unwrap_or(u32::MAX - 2));
             let rates = ErrorRates { harm: self.rates.harm * share, health: self.rates.health * share };
-            let judged = self.judge_window(watch, stream, &sums, (phase, number), dispersion, rates);
+            let judged = self.judge_window(watch, (stream, &sums), number, &compares, dispersion, rates);
             if judged.outcome.verdict == Verdict::Held {
                 return Some(judged);
             }
@@ -58,40 +101,43 @@ impl Judge {
     fn judge_window<'a>(
         &self,
         watch: &'a Watch,
-        stream: &Stream,
-        sums: &Sums,
-        (phase, number): (Phase, usize),
+        (stream, sums): (&Stream, &Sums),
+        number: usize,
+        compares: &Compares<'_>,
         dispersion: f64,
         rates: ErrorRates,
     ) -> Judged<'a> {
         let window = Window { dispersion, ..watch.window(stream, sums, number) };
-        let comparison = self.comparison(watch, stream, phase, number, sums.to);
+        let comparison = compares.beginning_at(number);
         let outcome = decide::decide(watch.bound, &window, &comparison, rates, &*self.rule);
         Judged { window, number, outcome, comparison }
     }
 
-    /// What the window of a phase is compared with that begins with this restart and ends at `to`.
-    fn comparison(&self, watch: &Watch, stream: &Stream, phase: Phase, number: usize, to: f64) -> Comparison {
+    /// What the windows of a phase that end at `to` are compared with.
+    fn compares<'a>(
+        &'a self,
+        watch: &Watch,
+        stream: &Stream,
+        phase: Phase,
+        to: f64,
+        baseline: Option<&'a Compared>,
+    ) -> Compares<'a> {
         if !watch.bound.is_relative() {
-            return Comparison::With(None);
+            return Compares::Nothing;
         }
-        let control = watch.control.and_then(|index| self.controls.get(index));
-        let (other, of_stream, of_phase, of_number, until) = match control {
-            None if phase == Phase::Before => return Comparison::Itself,
-            None => (watch, Some(stream), Phase::Before, 0, self.now),
-            Some(control) => (control, self.streams.get(control.stream), phase, number, to),
+        let ranked = watch.bound.compares_latencies();
+        let here = || ranked.then(|| watch.latencies(stream, &self.phases, phase, to));
+        let Some(control) = watch.control.and_then(|index| self.controls.get(index)) else {
+            return match (phase, baseline) {
+                (Phase::Before, _) => Compares::Itself,
+                (_, None) => Compares::Nothing,
+                (_, Some(baseline)) => Compares::Baseline { baseline, here: here() },
+            };
         };
-        let Some(of_stream) = of_stream else { return Comparison::With(None) };
-        let sums = other.sums(of_stream, &self.phases, of_phase, until);
-        Comparison::With(sums.map(|sums| {
-            let latencies = watch.bound.compares_latencies().then(|| {
-                let (here, _) = watch.details(stream, &self.phases, phase, number, to);
-                let (there, _) = other.details(of_stream, &self.phases, of_phase, of_number, sums.to);
-                Box::new((here.ranked(), there.ranked()))
-            });
-            let name = control.map(|control| control.objective.signal.clone());
-            Compared::of(&other.window(of_stream, &sums, of_number), name, latencies)
-        }))
+        let Some(of_stream) = self.streams.get(control.stream) else { return Compares::Nothing };
+        let Some(sums) = control.sums(of_stream, &self.phases, phase, to) else { return Compares::Nothing };
+        let there = ranked.then(|| control.latencies(of_stream, &self.phases, phase, sums.to));
+        Compares::Control { control, stream: of_stream, sums, here: here(), there }
     }
 
     /// The verdict with its effect, which costs more than the verdict itself.

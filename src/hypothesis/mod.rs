@@ -58,6 +58,7 @@
 //! not aborted, not interrupted, steady before, nothing violated, no data missing, nothing open, recovered. Only then
 //! held.
 
+mod baseline;
 mod bound;
 mod cadence;
 mod decide;

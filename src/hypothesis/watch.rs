@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::experiment::document::Objective;
 use crate::signals::sample::Reading;
 
+use super::baseline::Kept;
 use super::bound::{Bound, Meaning};
 use super::decide::Window;
 use super::phases::{self, Phases, restart, restarts_until};
@@ -27,14 +28,10 @@ impl Segment {
     fn add(&mut self, bound: Bound, at: f64, reading: &Reading) {
         let meaning = bound.meaning(reading);
         self.counts.add(meaning);
-        match (bound, reading) {
-            (Bound::Latency { .. } | Bound::LatencyOver { .. }, Reading::Request { latency, failure })
-                if meaning != Meaning::Missing =>
-            {
-                self.latencies.add(rounded(*latency), failure.is_some());
-            }
-            _ if meaning == Meaning::Missing => self.note_missing(at, why_missing(reading)),
-            _ => {}
+        if meaning == Meaning::Missing {
+            self.note_missing(at, why_missing(reading));
+        } else {
+            add_latency(&mut self.latencies, bound, reading);
         }
     }
 
@@ -55,6 +52,15 @@ impl Segment {
     }
 }
 
+/// Adds the latency of a request, for a bound on latencies.
+fn add_latency(latencies: &mut Latencies, bound: Bound, reading: &Reading) {
+    if let (Bound::Latency { .. } | Bound::LatencyOver { .. }, Reading::Request { latency, failure }) = (bound, reading)
+        && bound.meaning(reading) != Meaning::Missing
+    {
+        latencies.add(rounded(*latency), failure.is_some());
+    }
+}
+
 fn why_missing(reading: &Reading) -> String {
     match reading {
         Reading::Missing { reason } => reason.clone(),
@@ -71,6 +77,8 @@ pub(super) struct Watch {
     pub(super) stream: usize,
     /// For an objective against a control: which of the judge's controls.
     pub(super) control: Option<usize>,
+    /// What the baseline comes to, once it is over.
+    pub(super) kept: Kept,
     settled: [Vec<Segment>; 3],
     /// Every number that was read, in order of time.
     numbers: Vec<(f64, f64)>,
@@ -85,6 +93,24 @@ pub(super) struct Sums {
     pub(super) from_restart: Vec<Counts>,
 }
 
+/// The latencies of a phase from each restart to its end, so that entry 0 is the whole phase.
+#[derive(Debug)]
+pub(super) struct LatenciesFrom {
+    from: Vec<Latencies>,
+}
+
+impl LatenciesFrom {
+    /// From this restart on; none where nothing came.
+    pub(super) fn restart(&self, number: usize) -> Cow<'_, Latencies> {
+        self.from.get(number).map_or_else(|| Cow::Owned(Latencies::default()), Cow::Borrowed)
+    }
+
+    /// Those of the whole phase.
+    pub(super) fn whole(&self) -> Cow<'_, Latencies> {
+        self.restart(0)
+    }
+}
+
 impl Watch {
     pub(super) fn new(objective: Objective, bound: Bound, description: String, stream: usize) -> Self {
         let settled = [Vec::new(), Vec::new(), Vec::new()];
@@ -94,6 +120,7 @@ impl Watch {
             description,
             stream,
             control: None,
+            kept: Kept::default(),
             settled,
             numbers: Vec::new(),
             beats: BTreeMap::new(),
@@ -199,6 +226,27 @@ impl Watch {
             dispersion: 1.0,
             single: stream.cadence.starts.is_some(),
         }
+    }
+
+    /// Latencies in the windows of a phase that end at `to`, from each of its restarts on.
+    pub(super) fn latencies(&self, stream: &Stream, phases: &Phases, phase: Phase, to: f64) -> LatenciesFrom {
+        let settled = self.settled.get(phases::index(phase)).into_iter().flatten();
+        let mut from: Vec<Latencies> = settled.map(|segment| segment.latencies.clone()).collect();
+        for (at, reading) in stream.fresh.iter().filter(|(at, _)| *at < to) {
+            let Some((_, number)) = place(phases, *at).filter(|(found, _)| *found == phase) else { continue };
+            if from.len() <= number {
+                from.resize(number + 1, Latencies::default());
+            }
+            if let Some(latencies) = from.get_mut(number) {
+                add_latency(latencies, self.bound, reading);
+            }
+        }
+        for number in (1..from.len()).rev() {
+            if let Some([earlier, later]) = from.get_mut(number - 1..=number) {
+                earlier.join(later);
+            }
+        }
+        LatenciesFrom { from }
     }
 
     /// Latencies and the reason of the last missing reading, in a window that ends at `to`.

@@ -16,6 +16,8 @@ mod traffic;
 pub(super) use number::mean;
 pub(super) use traffic::{Baseline, covered, lowest};
 
+use std::sync::Arc;
+
 use super::bound::Bound;
 use super::cadence::Coverage;
 use super::statistics::{DecisionRule, Events, Pace, Ranked};
@@ -118,8 +120,10 @@ pub(super) struct Compared {
     pub(super) baseline: Baseline,
     /// Its events.
     pub(super) events: Events,
-    /// For a latency: those of the window and those of the reference.
-    pub(super) latencies: Option<Box<(Ranked, Ranked)>>,
+    /// For a latency: those of the reference.
+    latencies: Option<Arc<Ranked>>,
+    /// For a latency: those of the window.
+    here: Option<Ranked>,
     /// What stands against "held" because the control was not read as it should be.
     pub(super) gaps: Option<Outcome>,
     /// The control's name; nothing for the baseline.
@@ -127,7 +131,7 @@ pub(super) struct Compared {
 }
 
 impl Compared {
-    pub(super) fn of(window: &Window<'_>, control: Option<String>, latencies: Option<Box<(Ranked, Ranked)>>) -> Self {
+    pub(super) fn of(window: &Window<'_>, control: Option<String>, latencies: Option<Arc<Ranked>>) -> Self {
         let gaps = control.is_some().then(|| gaps(window)).flatten().map(|outcome| match outcome.cause {
             Cause::SilentSince(since) => Outcome::new(outcome.verdict, Cause::ControlSilentSince(since)),
             Cause::Gaps(share) => Outcome::new(outcome.verdict, Cause::ControlGaps(share)),
@@ -137,9 +141,20 @@ impl Compared {
             baseline: Baseline::of(window),
             events: Events { bad: window.counts.bad(), good: window.counts.good() },
             latencies,
+            here: None,
             gaps,
             control,
         }
+    }
+
+    /// The same beside the latencies of a window.
+    pub(super) fn beside(self, here: Option<Ranked>) -> Self {
+        Self { here, ..self }
+    }
+
+    /// For a latency: those of the window and those of the reference.
+    pub(super) fn latencies(&self) -> Option<(&Ranked, &Ranked)> {
+        Some((self.here.as_ref()?, self.latencies.as_deref()?))
     }
 
     /// Its events, of which so many count as one.

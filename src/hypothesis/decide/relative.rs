@@ -31,16 +31,16 @@ pub(super) fn decide(
     let (harm, health) = (threshold(rates.harm), threshold(rates.health));
     let here = window.events();
     let reference = compared.events_by(window.dispersion);
-    let above = || match (bound, &compared.latencies) {
+    let above = || match (bound, compared.latencies()) {
         (Bound::LatencyOver { quantile, margin }, Some(latencies)) => {
-            quantile_is_above(rule, quantile, &latencies.0, &latencies.1, margin, harm)
+            quantile_is_above(rule, quantile, latencies.0, latencies.1, margin, harm)
         }
         (Bound::ErrorsOver { margin }, _) => share_is_above(rule, here, reference, margin, harm),
         _ => 0.0,
     };
-    let below = || match (bound, &compared.latencies) {
+    let below = || match (bound, compared.latencies()) {
         (Bound::LatencyOver { quantile, margin }, Some(latencies)) => {
-            quantile_is_below(rule, quantile, &latencies.0, &latencies.1, margin, health)
+            quantile_is_below(rule, quantile, latencies.0, latencies.1, margin, health)
         }
         (Bound::ErrorsOver { margin }, _) => share_is_below(rule, here, reference, margin, health),
         _ => 0.0,

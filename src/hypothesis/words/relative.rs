@@ -37,8 +37,8 @@ pub(super) fn latency(facts: &Facts<'_>, quantile: f64) -> (Option<f64>, String,
     let here = format!("{} {}", quantile_name(quantile), shown(found));
     let measured = found.is_finite().then_some(found * 1_000.0);
     let over = format!("{here} over {} {}", count(total), unit(facts, total));
-    let reference = compared(facts).and_then(|compared| compared.latencies.as_ref());
-    let Some((reference, of)) = reference.and_then(|both| Some((&both.1, both.1.quantile(quantile)?))) else {
+    let reference = compared(facts).and_then(Compared::latencies);
+    let Some((reference, of)) = reference.and_then(|both| Some((both.1, both.1.quantile(quantile)?))) else {
         return (measured, here, over);
     };
     let (of, name) = (shown(of), name(facts));
