@@ -1,4 +1,5 @@
-//! What the run looks at ten times a second: guardrails, the agent, the journal, steadiness, the faults' effect.
+//! What the run looks at ten times a second: guardrails (and soon after samples), the agent, the journal, steadiness, the
+//! faults' effect.
 
 use std::time::{Duration, Instant};
 
@@ -57,7 +58,8 @@ impl Drive<'_, '_> {
         self.event(Event::Stopped(stop));
     }
 
-    fn guardrails(&mut self) {
+    pub(super) fn guardrails(&mut self) {
+        (self.guardrails_seen, self.guardrails_due) = (Instant::now(), None);
         let watched = matches!(
             self.machine.run_state(),
             RunState::Steady | RunState::Injecting | RunState::Biting | RunState::Watching

@@ -95,6 +95,8 @@ pub(super) fn prepare<'a, 'w>(
         timers: BTreeMap::new(),
         undone_at: None,
         next_measurement: Instant::now(),
+        guardrails_seen: Instant::now(),
+        guardrails_due: None,
         replies,
         sources: TaskTracker::new(),
         sources_stop: CancellationToken::new(),
