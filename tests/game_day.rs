@@ -7,8 +7,9 @@ mod common;
 use std::path::PathBuf;
 
 use common::Lab;
-use common::alerting::{Alerting, free_port};
+use common::alerting::Alerting;
 use common::game_days::shop_day;
+use common::ports::free_port;
 use serde_json::Value;
 
 /// An experiment on the sample shop that stops its backend for a while; the front end falls back.

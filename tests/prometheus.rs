@@ -6,51 +6,22 @@
     reason = "helpers of tests count as no tests to clippy"
 )]
 
-use std::collections::BTreeMap;
-use std::path::Path;
+#[path = "common/ports.rs"]
+mod ports;
+#[path = "common/scraped_shop.rs"]
+mod scraped_shop;
+
 use std::time::{Duration, Instant};
 
-use faultline::experiment::document::Service;
-use faultline::services::{ServiceContext, Services};
+use faultline::services::Services;
 use faultline::signals::sample::{Reading, Sample};
 use faultline::signals::{SignalContext, build};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use scraped_shop::{ScrapedShop, prometheus_is_missing};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn services(folder: &Path, front: u16, backend: u16, prometheus: u16) -> BTreeMap<String, Service> {
-    let configuration = folder.join("prometheus.yml");
-    let scrape = format!(
-        "global: {{ scrape_interval: 500ms, scrape_timeout: 400ms }}\nscrape_configs:\n\
-         - {{ job_name: shop, static_configs: [{{ targets: ['127.0.0.1:{front}'] }}] }}\n"
-    );
-    std::fs::write(&configuration, scrape).unwrap();
-    let document = json!({
-        "backend": {
-            "run": ["faultline", "sample", "backend", "--port", backend.to_string(), "--work", "0"],
-            "ready": {"tcp": format!("127.0.0.1:{backend}")},
-        },
-        "front": {
-            "run": ["faultline", "sample", "front", "--port", front.to_string(), "--backend", format!("127.0.0.1:{backend}")],
-            "ready": {"http": format!("http://127.0.0.1:{front}/healthz")},
-            "restart": {"after": "100ms"},
-            "after": ["backend"],
-        },
-        "prometheus": {
-            "run": ["prometheus", "--config.file", configuration, "--storage.tsdb.path", "data",
-                "--web.listen-address", format!("127.0.0.1:{prometheus}"), "--log.level=warn"],
-            "ready": {"http": format!("http://127.0.0.1:{prometheus}/-/ready"), "within": "60s"},
-            "after": ["front"],
-        },
-    });
-    serde_json::from_value(document).unwrap()
-}
 
 struct Watched {
     samples: UnboundedReceiver<Sample>,
@@ -94,23 +65,10 @@ fn kill_main(running: &Services, service: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn counters_errors_resets_and_gaps_of_a_real_prometheus() {
-    let path = std::env::var("PATH").unwrap_or_default();
-    if !path.split(':').any(|folder| Path::new(folder).join("prometheus").exists()) {
-        println!("skipped: prometheus is not installed (apt-get install prometheus)");
+    if prometheus_is_missing() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let (front, backend, prometheus) = (free_port(), free_port(), free_port());
-    let (events, _seen) = unbounded_channel();
-    let context = ServiceContext {
-        run: "20260101T000000-test02".into(),
-        output: folder.path().join("run"),
-        scratch: folder.path().join("scratch"),
-        program: env!("CARGO_BIN_EXE_faultline").into(),
-        events,
-    };
-    let mut running = Services::new(context);
-    running.start(&services(folder.path(), front, backend, prometheus)).await.unwrap();
+    let ScrapedShop { services: running, front, prometheus, folder, .. } = ScrapedShop::start("prometheus").await;
     let (epoch, stop) = (Instant::now(), CancellationToken::new());
     let query = |parts: Value| {
         let mut signal = json!({"url": format!("http://127.0.0.1:{prometheus}"), "interval": "1s"});

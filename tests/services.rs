@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests count as no tests to clippy")]
 
+#[path = "common/ports.rs"]
+mod ports;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +18,7 @@ use faultline::services::{ServiceContext, ServiceError, ServiceEvent, Services, 
 use faultline_agent::identity::ProcessIdentity;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use ports::free_port;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 struct Room {
@@ -56,10 +60,6 @@ async fn start(services: &BTreeMap<String, Service>, context: ServiceContext) ->
 
 fn services(json: serde_json::Value) -> BTreeMap<String, Service> {
     serde_json::from_value(json).unwrap()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn has(program: &str) -> bool {

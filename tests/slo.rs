@@ -3,26 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
 mod common;
+#[path = "common/scraped_shop.rs"]
+mod scraped_shop;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{Lab, Ran, has, is_root};
-use faultline::experiment::document::Service;
-use faultline::services::{ServiceContext, Services};
+use common::ports::{self, free_port};
+use common::{Lab, Ran, is_root};
 use faultline::signals::{SignalContext, build};
+use scraped_shop::{ScrapedShop, prometheus_is_missing};
 use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
-
-fn prometheus_is_missing() -> bool {
-    let missing = !has("prometheus");
-    if missing {
-        println!("skipped: prometheus is not installed (apt-get install prometheus)");
-    }
-    missing
-}
 
 #[test]
 fn an_experiment_that_is_judged_by_an_slo_holds() {
@@ -46,38 +39,6 @@ fn an_experiment_that_is_judged_by_an_slo_holds() {
     ran.expect(0);
     assert_eq!((ran.injected(), ran.undone_and_verified()), (1, 1));
     lab.assert_nothing_left();
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn shop(folder: &Path, front: u16, backend: u16, prometheus: u16) -> BTreeMap<String, Service> {
-    let configuration = folder.join("prometheus.yml");
-    let scrape = format!(
-        "global: {{ scrape_interval: 500ms, scrape_timeout: 400ms }}\nscrape_configs:\n\
-         - {{ job_name: shop, static_configs: [{{ targets: ['127.0.0.1:{front}'] }}] }}\n"
-    );
-    std::fs::write(&configuration, scrape).unwrap();
-    let document = json!({
-        "backend": {
-            "run": ["faultline", "sample", "backend", "--port", backend.to_string(), "--work", "0"],
-            "ready": {"tcp": format!("127.0.0.1:{backend}")},
-        },
-        "front": {
-            "run": ["faultline", "sample", "front", "--port", front.to_string(), "--timeout", "1s",
-                "--backend", format!("127.0.0.1:{backend}")],
-            "ready": {"http": format!("http://127.0.0.1:{front}/healthz")},
-            "after": ["backend"],
-        },
-        "prometheus": {
-            "run": ["prometheus", "--config.file", configuration, "--storage.tsdb.path", "data",
-                "--web.listen-address", format!("127.0.0.1:{prometheus}"), "--log.level=warn"],
-            "ready": {"http": format!("http://127.0.0.1:{prometheus}/-/ready"), "within": "60s"},
-            "after": ["front"],
-        },
-    });
-    serde_json::from_value(document).unwrap()
 }
 
 /// Sloth's specification: 95% of the orders, over a window that the document makes an hour.
@@ -131,18 +92,8 @@ async fn a_budget_is_capped_then_refused_and_a_burn_rate_aborts() {
         return;
     }
     let lab = Lab::new();
-    let folder = tempfile::tempdir().unwrap();
-    let (front, backend, prometheus) = (free_port(), free_port(), free_port());
-    let (events, _seen) = unbounded_channel();
-    let context = ServiceContext {
-        run: "20260101T000000-test05".into(),
-        output: folder.path().join("run"),
-        scratch: folder.path().join("scratch"),
-        program: env!("CARGO_BIN_EXE_faultline").into(),
-        events,
-    };
-    let mut running = Services::new(context);
-    running.start(&shop(folder.path(), front, backend, prometheus)).await.unwrap();
+    let shop = ScrapedShop::start("slo").await;
+    let (front, backend, prometheus) = (shop.front, shop.backend, shop.prometheus);
     let (stop, context) = (CancellationToken::new(), SignalContext::new(Instant::now()));
     let customers = json!({"http": {"url": format!("http://127.0.0.1:{front}/checkout"), "rate": "100/s"}});
     let source = build("customers", &serde_json::from_value(customers).unwrap(), &context).unwrap();
@@ -175,7 +126,8 @@ async fn a_budget_is_capped_then_refused_and_a_burn_rate_aborts() {
     let spent = lab.faultline(&["budgets", "--json"]).output().unwrap();
     let spent: serde_json::Value = serde_json::from_slice(&spent.stdout).unwrap();
     assert_eq!(spent[0]["service"], "checkout");
-    assert!(spent[0]["share"].as_f64().unwrap() >= 0.1, "{spent}");
+    // What came anyway is not in it.
+    assert!(spent[0]["share"].as_f64().unwrap() > 0.08, "{spent}");
 
     // One that asks for all that there could be: what the first one spent is missing.
     let greedy = "  budget: { slo: orders, allowance: 99%, reserve: 1% }";
@@ -203,5 +155,5 @@ async fn a_budget_is_capped_then_refused_and_a_burn_rate_aborts() {
     stop.cancel();
     customers.await.unwrap();
     samples.close();
-    assert!(running.stop().await.left.is_empty());
+    assert!(shop.services.stop().await.left.is_empty());
 }

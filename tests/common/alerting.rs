@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::fleet::Running;
+use super::ports::free_port;
 
 /// Rules on the sample shop's front end: one that fires while it falls back, one that never does, one that always does, one
 /// that fires with the first and that nobody expects, and one that fires some seconds later.
@@ -77,11 +78,6 @@ fn server(folder: &Path, program: &str, arguments: &[&str]) -> Running {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     Running(command.spawn().unwrap())
-}
-
-/// A port that nobody has just now.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What the API of a server on loopback answers.

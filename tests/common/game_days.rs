@@ -2,8 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use super::alerting::{ask, free_port};
+use super::alerting::ask;
 use super::fleet::{Fleet, Running, told};
+use super::ports::free_port;
 
 /// The sample shop: a front end that falls back when its backend does not answer.
 pub struct Shop {

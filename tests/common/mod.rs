@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod game_days;
 pub mod injections;
 pub mod machine;
+pub mod ports;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
