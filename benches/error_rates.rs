@@ -4,14 +4,23 @@
 //! theorem and that is wrong more often than it states, by more than three standard errors of the simulation, ends
 //! the bench with an error; bursty streams break the assumption of the theorem, and their rows are there to be read.
 
-#![expect(clippy::print_stdout, clippy::missing_docs_in_private_items, reason = "a program that prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::missing_docs_in_private_items,
+    reason = "a program that prints"
+)]
 
 use std::process::ExitCode;
 
+use faultline::experiment::document::Spec;
+use faultline::hypothesis::Judge;
 use faultline::hypothesis::statistics::{
-    DecisionRule, Dispersion, Events, Margin, Pace, Ranked, SequentialTest, differs_from_itself, quantile_is_above,
-    quantile_is_below, rate_is_above, rate_is_below, share_is_above, share_is_below, threshold,
+    DecisionRule, Dispersion, Events, Margin, Pace, Ranked, SequentialTest, quantile_is_above, quantile_is_below,
+    rate_is_above, rate_is_below, share_is_above, share_is_below, threshold, unfit,
 };
+use faultline::hypothesis::verdict::Phase;
+use faultline::signals::sample::{Reading, Sample};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -20,6 +29,19 @@ const RUNS: u32 = 10_000;
 /// Requests a second.
 const RATE: u32 = 50;
 const RULE: SequentialTest = SequentialTest;
+/// How often a signal without bursts may be called unfit: the judge's own, for one objective at an error rate of 5%.
+const UNFIT: f64 = 0.005;
+
+/// A guardrail at an error rate of 1%: a quarter of what the document states, since there are four chances to be wrong.
+/// Read once a second; the interval is shorter only so that bursts are looked for second by second.
+const GUARDED: &str = "
+hypothesis: checkout is well
+signals: { s: { prometheus: { url: 'http://127.0.0.1/', bad: bad, total: total, interval: 300ms } } }
+steadyState: [ { signal: s, errors: { below: 1% } } ]
+guardrails: [ { signal: s, errors: { below: 1% } } ]
+method: [ observe: 30s ]
+errorRate: 4%
+";
 
 /// When a rule first answered, in seconds, for each run in which it did; and how many runs were left aside as unfit.
 #[derive(Default)]
@@ -310,23 +332,28 @@ fn bursts() {
     for length in [60_u32, 300] {
         bursts_after(length);
     }
+    guardrails();
     power_with_dispersion();
 }
 
+/// Mean, variation and resemblance from second to second of the healthy streams.
+const STREAMS: [(f64, f64, f64); 5] =
+    [(0.005, 0.0, 0.0), (0.005, 1.0, 0.5), (0.005, 1.0, 0.9), (0.002, 2.0, 0.9), (0.005, 2.0, 0.95)];
+
+fn situation(length: u32, (mean, variation, resemblance): (f64, f64, f64)) -> String {
+    let mean = mean * 100.0;
+    format!("baseline of {length} s: {mean}% on average, variation {variation}, resemblance {resemblance}")
+}
+
 fn bursts_after(length: u32) {
-    for (mean, variation, resemblance) in
-        [(0.005, 0.0, 0.0), (0.005, 1.0, 0.5), (0.005, 1.0, 0.9), (0.002, 2.0, 0.9), (0.005, 2.0, 0.95)]
-    {
-        let text = format!(
-            "baseline of {length} s: {}% on average, variation {variation}, resemblance {resemblance}",
-            mean * 100.0
-        );
+    for (mean, variation, resemblance) in STREAMS {
+        let text = situation(length, (mean, variation, resemblance));
         for corrected in [false, true] {
             let answers = simulate(RUNS, |chance| {
                 let mut bursts = Bursts::new(mean, variation, resemblance, chance);
                 let baseline: Vec<Events> = (0..length).map(|_| bursts.second(chance)).collect();
                 let dispersion = if corrected { Dispersion::of(&baseline) } else { Dispersion::NONE };
-                if corrected && (dispersion.unfit || differs_from_itself(&RULE, &baseline, 0.05)) {
+                if corrected && unfit(&RULE, &baseline, UNFIT).is_some() {
                     return None;
                 }
                 let mut seen = Events { bad: 0.0, good: 0.0 };
@@ -342,12 +369,46 @@ fn bursts_after(length: u32) {
     }
 }
 
+/// The same healthy streams before a guardrail, looked at every second of 300 s, by the judge itself; of signals that
+/// it calls unfit too, since a guardrail on these still guards.
+fn guardrails() {
+    let spec: Spec = serde_saphyr::from_str(GUARDED).expect("a document");
+    for length in [60_u32, 300] {
+        for (mean, variation, resemblance) in STREAMS {
+            let answers = simulate(RUNS, |chance| {
+                let mut judge = Judge::new(&spec).expect("a document that can be judged");
+                let mut bursts = Bursts::new(mean, variation, resemblance, chance);
+                let mut baseline = Vec::new();
+                let mut second = |judge: &mut Judge, at: u32| {
+                    let events = bursts.second(chance);
+                    let reading = Reading::Counts { bad: events.bad, total: events.bad + events.good };
+                    judge.observe(&Sample { signal: "s".into(), at: f64::from(at) + 0.5, reading });
+                    events
+                };
+                judge.begin(Phase::Before, 0.0);
+                baseline.extend((0..length).map(|at| second(&mut judge, at)));
+                judge.end(Phase::Before, f64::from(length));
+                judge.begin(Phase::During, f64::from(length));
+                if unfit(&RULE, &baseline, 0.004).is_some() {
+                    return None;
+                }
+                let found = (1..=300_u32).find(|after| {
+                    second(&mut judge, length + after - 1);
+                    judge.breach(f64::from(length + after)).is_some()
+                });
+                Some(found.map(f64::from))
+            });
+            row("guardrail", &situation(length, (mean, variation, resemblance)), Some(0.01), &answers);
+        }
+    }
+}
+
 fn power_with_dispersion() {
     for (share, text) in [(0.05, "5% errors after a plain baseline"), (0.02, "2% errors after a plain baseline")] {
         let answers = simulate(2_000, |chance| {
             let baseline: Vec<Events> = (0..60).map(|_| second(0.005, chance)).collect();
             let dispersion = Dispersion::of(&baseline);
-            if dispersion.unfit || differs_from_itself(&RULE, &baseline, 0.05) {
+            if unfit(&RULE, &baseline, UNFIT).is_some() {
                 return None;
             }
             let mut seen = Events { bad: 0.0, good: 0.0 };

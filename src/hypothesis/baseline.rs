@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::decide::Compared;
-use super::phases::Phases;
-use super::statistics::Dispersion;
+use super::decide::{Cause, Compared, Outcome};
+use super::judge::Judge;
+use super::statistics::{Dispersion, Unfit, unfit};
 use super::stream::Stream;
-use super::verdict::Phase;
+use super::verdict::{Phase, Verdict};
 use super::watch::Watch;
 
 /// What later phases take from the baseline.
@@ -14,6 +14,8 @@ use super::watch::Watch;
 pub(super) struct Baseline {
     /// By how much its bad events are bursts.
     pub(super) dispersion: Dispersion,
+    /// Why the signal cannot be judged at the stated error rate, if so.
+    pub(super) unfit: Option<Unfit>,
     /// What a relative objective is compared with; nothing where there was no baseline, or none is needed.
     pub(super) reference: Option<Compared>,
 }
@@ -32,21 +34,33 @@ impl Kept {
     }
 }
 
-impl Watch {
-    /// The baseline of this objective. `now` is until when it lasts if it has not ended.
-    pub(super) fn baseline(&self, stream: &Stream, phases: &Phases, now: f64) -> Arc<Baseline> {
-        let found = || Arc::new(self.baseline_anew(stream, phases, now));
-        let is_over = phases.span(Phase::Before).is_some_and(|span| span.end.is_some());
-        if is_over { Arc::clone(self.kept.0.get_or_init(found)) } else { found() }
+impl Judge {
+    /// The baseline of an objective, as far as it goes.
+    pub(super) fn baseline(&self, watch: &Watch, stream: &Stream) -> Arc<Baseline> {
+        let found = || Arc::new(self.baseline_anew(watch, stream));
+        let is_over = self.phases.span(Phase::Before).is_some_and(|span| span.end.is_some());
+        if is_over { Arc::clone(watch.kept.0.get_or_init(found)) } else { found() }
     }
 
-    fn baseline_anew(&self, stream: &Stream, phases: &Phases, now: f64) -> Baseline {
-        let sums = self.bound.is_relative().then(|| self.sums(stream, phases, Phase::Before, now)).flatten();
+    fn baseline_anew(&self, watch: &Watch, stream: &Stream) -> Baseline {
+        let phases = &self.phases;
+        let sums = watch.bound.is_relative().then(|| watch.sums(stream, phases, Phase::Before, self.now)).flatten();
         let reference = sums.map(|sums| {
-            let ranked = || Arc::new(self.latencies(stream, phases, Phase::Before, sums.to).whole().ranked());
-            let latencies = self.bound.compares_latencies().then(ranked);
-            Compared::of(&self.window(stream, &sums, 0), None, latencies)
+            let ranked = || Arc::new(watch.latencies(stream, phases, Phase::Before, sums.to).whole().ranked());
+            let latencies = watch.bound.compares_latencies().then(ranked);
+            Compared::of(&watch.window(stream, &sums, 0), None, latencies)
         });
-        Baseline { dispersion: self.dispersion(stream, phases), reference }
+        let blocks = watch.blocks(stream, phases);
+        Baseline { dispersion: Dispersion::of(&blocks), unfit: unfit(&*self.rule, &blocks, self.unfit_rate), reference }
+    }
+
+    /// An outcome that the baseline does not allow to be called so: neither "held" nor "violated" is said of a signal
+    /// that cannot be judged.
+    pub(super) fn unless_unfit(&self, watch: &Watch, stream: &Stream, outcome: Outcome) -> Outcome {
+        if !matches!(outcome.verdict, Verdict::Held | Verdict::Violated) || !watch.bound.counts_bad_events() {
+            return outcome;
+        }
+        let unfit = self.baseline(watch, stream).unfit;
+        unfit.map_or(outcome, |unfit| Outcome { verdict: Verdict::Inconclusive, cause: Cause::Unfit(unfit) })
     }
 }

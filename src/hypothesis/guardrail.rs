@@ -8,9 +8,13 @@
 //! No window is shorter than five seconds. With 50 requests a second and a bound of 5% that lets a blip of a fifth of a
 //! second pass (10 of 250 failed: 4%), and still sees an outage in less than a second.
 //!
+//! Where the bad events of the baseline come in bursts, so many of them count as one, as they do for objectives
+//! ([`Dispersion`](super::statistics::Dispersion)). A signal that fails in bursts is aborted for later, but it is.
+//!
 //! A guardrail whose signal falls silent protects nobody: silence beyond three intervals (at least three seconds) after
 //! the time that an answer may take is a breach too.
 
+mod before;
 mod burn_rate;
 
 use std::collections::BTreeMap;
@@ -19,7 +23,7 @@ use crate::experiment::document::Objective;
 use crate::signals::sample::Reading;
 
 use super::bound::{Bound, Meaning};
-use super::decide::{Baseline, lowest};
+use super::decide::lowest;
 use super::phases::Phases;
 use super::statistics::{DecisionRule, threshold};
 use super::stream::Stream;
@@ -43,6 +47,7 @@ pub(super) struct Guardrail {
     pub(super) stream: usize,
     seconds: BTreeMap<u32, Counts>,
     numbers: Vec<(f64, f64)>,
+    kept: before::Kept,
 }
 
 /// A breach: in which window, what was counted, and in words.
@@ -55,7 +60,15 @@ struct Breach {
 
 impl Guardrail {
     pub(super) fn new(objective: Objective, bound: Bound, description: String, stream: usize) -> Self {
-        Self { objective, bound, description, stream, seconds: BTreeMap::new(), numbers: Vec::new() }
+        Self {
+            objective,
+            bound,
+            description,
+            stream,
+            seconds: BTreeMap::new(),
+            numbers: Vec::new(),
+            kept: before::Kept::default(),
+        }
     }
 
     pub(super) fn observe(&mut self, at: f64, reading: &Reading) {
@@ -93,13 +106,15 @@ impl Guardrail {
         let breach = match self.bound {
             Bound::Errors { below } if self.objective.burn_rate.is_some() => {
                 let burn = self.objective.burn_rate?;
-                self.burn_rate(&burn, stream, phases, below, now, error_rate, rule)
+                let dispersion = self.dispersion(stream, phases, phase);
+                self.burn_rate(&burn, (stream, dispersion), phases, below, now, error_rate, rule)
             }
             Bound::Latency { .. } | Bound::Errors { .. } => {
                 let allowed = self.bound.ratio()?;
+                let dispersion = self.dispersion(stream, phases, phase);
                 self.windows(phases, phase, now).find_map(|window| {
                     let presumed = presumed(stream, &window, now)?;
-                    self.ratio(&window, presumed, allowed, now, error_rate, rule)
+                    self.ratio(&window, (presumed, dispersion), allowed, now, error_rate, rule)
                 })
             }
             Bound::Rate { floor } => self.traffic(stream, phases, phase, now, floor, error_rate, rule),
@@ -156,7 +171,7 @@ impl Guardrail {
     fn ratio(
         &self,
         window: &Window,
-        good: f64,
+        (good, dispersion): (f64, f64),
         allowed: f64,
         now: f64,
         error_rate: f64,
@@ -164,7 +179,8 @@ impl Guardrail {
     ) -> Option<Breach> {
         let bad = window.counts.bad();
         if bad <= allowed * (bad + good)
-            || rule.ratio_is_above(allowed, bad, good) < threshold(error_rate) + window.penalty
+            || rule.ratio_is_above(allowed, bad / dispersion, good / dispersion)
+                < threshold(error_rate) + window.penalty
         {
             return None;
         }
@@ -226,19 +242,6 @@ impl Guardrail {
                 ),
             })
         })
-    }
-
-    /// What was served before the fault, by the whole seconds of that phase.
-    fn before(&self, phases: &Phases, stream: &Stream) -> Option<Baseline> {
-        let span = phases.span(Phase::Before)?;
-        let (from, to) = (second(span.begin.ceil()), second(span.end?));
-        let mut counts = Counts::default();
-        for (_, found) in self.seconds.range(from..to.max(from)) {
-            counts.join(*found);
-        }
-        let seconds = f64::from(to.saturating_sub(from));
-        let edge = if stream.cadence.starts.is_some() { 0.0 } else { stream.cadence.interval };
-        (seconds > 0.0).then(|| Baseline { good: counts.good(), seconds: seconds + edge, covered: seconds })
     }
 
     /// Whether the last readings were all on the wrong side, for long enough.

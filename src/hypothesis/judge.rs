@@ -10,6 +10,7 @@ use crate::signals::sample::Sample;
 use super::bound::{self, Bound};
 use super::decide::ErrorRates;
 use super::error::JudgeError;
+use super::error_rates::unfit_rate;
 use super::guardrail::Guardrail;
 use super::guardrail_budget::BudgetCap;
 use super::phases::{ALL, Phases};
@@ -48,6 +49,8 @@ pub struct Judge {
     by_name: BTreeMap<String, usize>,
     pub(super) phases: Phases,
     pub(super) rates: ErrorRates,
+    /// With what probability at most a signal without bursts or trend is called unfit.
+    pub(super) unfit_rate: f64,
     pub(super) rule: Arc<dyn DecisionRule>,
     pub(super) now: f64,
 }
@@ -83,7 +86,8 @@ impl Judge {
             streams: Vec::new(),
             by_name: BTreeMap::new(),
             phases: Phases::default(),
-            rates: error_rates(error_rate, spec),
+            rates: ErrorRates::of(error_rate, spec),
+            unfit_rate: unfit_rate(error_rate, spec),
             rule,
             now: 0.0,
         };
@@ -153,7 +157,7 @@ impl Judge {
         }
         self.phases.begin(phase, at);
         self.now = self.now.max(at);
-        self.watches.iter_mut().for_each(|watch| watch.kept.forget());
+        self.forget_baselines();
     }
 
     /// A phase ends. A sample belongs to the phase in which its `at` lies, however late it comes.
@@ -161,7 +165,13 @@ impl Judge {
         let at = rounded(at);
         self.phases.end(phase, at);
         self.now = self.now.max(at);
+        self.forget_baselines();
+    }
+
+    /// A phase began or ended: what was kept of the baselines may be wrong now.
+    fn forget_baselines(&mut self) {
         self.watches.iter_mut().for_each(|watch| watch.kept.forget());
+        self.guardrails.iter_mut().for_each(Guardrail::forget);
     }
 
     /// Follows the journal: samples are taken in, and the phases begin and end with the states of the run. `Before` is
@@ -225,6 +235,9 @@ impl Judge {
         for index in &stream.guards {
             if let Some(guardrail) = self.guardrails.get_mut(*index) {
                 guardrail.observe(at, &sample.reading);
+                if of_baseline {
+                    guardrail.forget();
+                }
             }
         }
         if let Some(budget) = self.budget.as_mut().filter(|budget| budget.stream == number) {
@@ -297,16 +310,4 @@ impl Judge {
         }
         verdicts
     }
-}
-
-/// How the error rate is spent.
-///
-/// A healthy run is refused, violated or aborted by chance with at most the probability that the document states: it is
-/// divided by everything that could go wrong by chance, each objective in each phase and each guardrail (Bonferroni).
-/// "Held" needs no division: a run is held only if every objective is held in every phase, so that a run with any one of
-/// them broken is passed with at most the stated probability (an intersection-union test, Berger 1982).
-#[expect(clippy::cast_precision_loss, reason = "a document has far fewer than 2^53 objectives")]
-fn error_rates(error_rate: f64, spec: &Spec) -> ErrorRates {
-    let chances = 3 * spec.steady_state.len() + spec.guardrails.len();
-    ErrorRates { harm: error_rate / chances as f64, health: error_rate }
 }

@@ -74,12 +74,12 @@ impl Judge {
         let stream = self.streams.get(watch.stream)?;
         let sums = watch.sums(stream, &self.phases, phase, to)?;
         // The baseline is what it is: its own bursts correct what comes after it.
-        let baseline = (phase != Phase::Before).then(|| watch.baseline(stream, &self.phases, self.now));
+        let baseline = (phase != Phase::Before).then(|| self.baseline(watch, stream));
         let dispersion = baseline.as_ref().map_or(1.0, |baseline| baseline.dispersion.factor);
         let reference = baseline.as_ref().and_then(|baseline| baseline.reference.as_ref());
         let compares = self.compares(watch, stream, phase, sums.to, reference);
         if phase != Phase::After {
-            return Some(self.judge_window(watch, (stream, &sums), 0, &compares, dispersion, self.rates));
+            return Some(self.judge_window(watch, (stream, &sums), (phase, 0), &compares, dispersion, self.rates));
         }
         // The longest window that shows health, and without one what the second half of the phase shows.
         let half = (sums.to - sums.span.begin) / 2.0;
@@ -87,7 +87,7 @@ impl Judge {
         for number in 0..sums.from_restart.len() {
             let share = share_of_restart(u32::try_from(number).unwrap_or(u32::MAX - 2));
             let rates = ErrorRates { harm: self.rates.harm * share, health: self.rates.health * share };
-            let judged = self.judge_window(watch, (stream, &sums), number, &compares, dispersion, rates);
+            let judged = self.judge_window(watch, (stream, &sums), (phase, number), &compares, dispersion, rates);
             if judged.outcome.verdict == Verdict::Held {
                 return Some(judged);
             }
@@ -102,7 +102,7 @@ impl Judge {
         &self,
         watch: &'a Watch,
         (stream, sums): (&Stream, &Sums),
-        number: usize,
+        (phase, number): (Phase, usize),
         compares: &Compares<'_>,
         dispersion: f64,
         rates: ErrorRates,
@@ -110,6 +110,9 @@ impl Judge {
         let window = Window { dispersion, ..watch.window(stream, sums, number) };
         let comparison = compares.beginning_at(number);
         let outcome = decide::decide(watch.bound, &window, &comparison, rates, &*self.rule);
+        // What is plainly not well before the fault is refused for that.
+        let is_refused = phase == Phase::Before && outcome.verdict == Verdict::Violated;
+        let outcome = if is_refused { outcome } else { self.unless_unfit(watch, stream, outcome) };
         Judged { window, number, outcome, comparison }
     }
 
@@ -172,6 +175,7 @@ impl Judge {
             bound: watch.bound,
             window,
             outcome: *outcome,
+            beat: self.streams.get(watch.stream).map_or(1.0, |stream| stream.cadence.beat()),
             comparison,
             latencies: &latencies,
             missing: missing.as_deref(),

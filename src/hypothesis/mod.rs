@@ -34,9 +34,14 @@
 //!
 //! The mathematics takes one event to tell nothing of the next. Errors that come in bursts make every rate above too
 //! small. What the baseline shows of them is corrected: bad events and good ones are divided by its dispersion in the
-//! later phases. That is an approximation, and cannot correct bursts that are rarer than the baseline is long: leave a
-//! margin between the bound and what is normal. `docs/error-rates.md` has what was measured. Counters that are read every
-//! so often smear by up to one interval over the beginning of a phase.
+//! later phases, for guardrails too. That is an approximation, and cannot correct bursts that are rarer than the baseline
+//! is long: leave a margin between the bound and what is normal. `docs/error-rates.md` has what was measured.
+//!
+//! A signal whose baseline shows that it cannot be judged so, since its bursts are as long as the baseline or since the
+//! baseline differs from itself, is *unfit* ([`statistics::unfit`]): its objectives are inconclusive in every phase, and
+//! the gate stays shut on them. A healthy signal is called so with at most a tenth of the error rate over all objectives.
+//!
+//! Counters that are read every so often smear by up to one interval over the beginning of a phase.
 //!
 //! # What is missing
 //! Nothing is ever taken for zero, nor for good. No reading, no event, or no reference to compare with is *no data*; so
@@ -64,8 +69,11 @@ mod cadence;
 mod decide;
 mod effect;
 mod error;
+mod error_rates;
 #[cfg(test)]
 mod false_greens;
+#[cfg(test)]
+mod fitness_tests;
 mod guardrail;
 mod guardrail_budget;
 #[cfg(test)]

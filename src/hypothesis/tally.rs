@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::bound::Meaning;
-use super::statistics::Ranked;
+use super::statistics::{Events, Ranked};
 
 /// One event in the fixed-point numbers in which counts are kept (Prometheus may count fractions).
 const ONE: f64 = 1e6;
@@ -72,6 +72,11 @@ impl Counts {
     /// Good events.
     pub(super) fn good(self) -> f64 {
         float(self.total.saturating_sub(self.bad))
+    }
+
+    /// Bad and good events.
+    pub(super) fn events(self) -> Events {
+        Events { bad: self.bad(), good: self.good() }
     }
 
     /// The share of bad events, where there were any events.

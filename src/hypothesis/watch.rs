@@ -10,7 +10,7 @@ use super::baseline::Kept;
 use super::bound::{Bound, Meaning};
 use super::decide::Window;
 use super::phases::{self, Phases, restart, restarts_until};
-use super::statistics::{Dispersion, Events};
+use super::statistics::Events;
 use super::stream::Stream;
 use super::tally::{Counts, Latencies, rounded};
 use super::verdict::Phase;
@@ -190,19 +190,24 @@ impl Watch {
         Some(Sums { span, to, from_restart: sums })
     }
 
-    /// By how much the bad events of the baseline are bursts: what later phases are judged with.
-    pub(super) fn dispersion(&self, stream: &Stream, phases: &Phases) -> Dispersion {
+    /// The bad and good events of the baseline beat by beat, which tell of bursts; none where they are not counted.
+    pub(super) fn blocks(&self, stream: &Stream, phases: &Phases) -> Vec<Events> {
         if !self.bound.counts_bad_events() {
-            return Dispersion::NONE;
+            return Vec::new();
         }
         let beat = stream.cadence.beat();
-        let mut beats = Cow::Borrowed(&self.beats);
+        let mut beats: Vec<(u32, Counts)> = self.beats.iter().map(|(number, counts)| (*number, *counts)).collect();
         for (at, reading) in stream.fresh.iter().filter(|(at, _)| phases.of(*at) == Some(Phase::Before)) {
-            beats.to_mut().entry(beat_of(phases, beat, *at)).or_default().add(self.bound.meaning(reading));
+            let number = beat_of(phases, beat, *at);
+            let place = beats.partition_point(|(found, _)| *found < number);
+            if beats.get(place).is_none_or(|(found, _)| *found != number) {
+                beats.insert(place, (number, Counts::default()));
+            }
+            if let Some((_, counts)) = beats.get_mut(place) {
+                counts.add(self.bound.meaning(reading));
+            }
         }
-        let blocks: Vec<Events> =
-            beats.values().map(|counts| Events { bad: counts.bad(), good: counts.good() }).collect();
-        Dispersion::of(&blocks)
+        beats.iter().map(|(_, counts)| counts.events()).collect()
     }
 
     /// The numbers that were read from one moment to another.

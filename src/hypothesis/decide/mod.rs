@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use super::bound::Bound;
 use super::cadence::Coverage;
-use super::statistics::{DecisionRule, Events, Pace, Ranked};
+use super::statistics::{DecisionRule, Events, Pace, Ranked, Unfit};
 use super::tally::Counts;
 use super::verdict::Verdict;
 
@@ -89,6 +89,8 @@ pub(super) enum Cause {
     ControlGaps(f64),
     /// This is the baseline itself.
     IsBaseline,
+    /// The baseline says that the signal cannot be judged at the stated error rate.
+    Unfit(Unfit),
 }
 
 /// A verdict and its cause.

@@ -5,17 +5,21 @@
 //! *Generalized Linear Models*, 1989, 4.5), counts weigh as much as so many independent events would.
 //!
 //! That is an approximation and not a theorem, and it can correct only what the baseline shows: how often it fails is
-//! simulated in `cargo bench --bench error_rates`. Where the baseline is too short for what it shows, the signal is unfit.
+//! simulated in `cargo bench --bench error_rates`. Where the baseline is too short for what it shows, the signal is unfit
+//! ([`unfit`](super::unfit)).
 
 /// Fewer blocks tell nothing of how they vary.
-const FEWEST_BLOCKS: usize = 8;
+pub(super) const FEWEST_BLOCKS: usize = 8;
 
 /// So many times as long as one block before it are those that are looked at.
 const LENGTHS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 
-/// Standard deviations above what chance gives from which on a dispersion is believed: one block length in 20 shows as
+/// Standard deviations above what chance gives from which on a dispersion is believed: one block length in 40 shows as
 /// much without a burst. To believe in bursts that are none costs time, not to believe in those that are costs the truth.
-const BELIEVED: f64 = 1.64;
+const BELIEVED: f64 = 2.0;
+
+/// The quantile of the normal distribution to which the upper bound of a dispersion belongs: 99%.
+const UPPER: f64 = 2.33;
 
 /// A baseline shows its bursts smaller than they are: those that are longer than a block count only in part, and its own
 /// share of bad events is fitted to them. Simulated: without this factor bursts of half a minute raised twice as many
@@ -28,40 +32,23 @@ pub type Block = super::Events;
 /// What the blocks of a baseline say of its bursts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dispersion {
-    /// By how many times more the counts vary than chance explains; at least 1.
+    /// By how many times more the counts vary than chance explains, with room for what the baseline does not show; at
+    /// least 1.
     pub factor: f64,
-    /// Whether the blocks are too few for the longest bursts that they show: the factor still grew with the length of the
-    /// block when there were no more blocks.
-    pub unfit: bool,
 }
 
 impl Dispersion {
     /// No bursts.
-    pub const NONE: Self = Self { factor: 1.0, unfit: false };
+    pub const NONE: Self = Self { factor: 1.0 };
 
     /// Of blocks in their order in time: the largest of those found with blocks of one, two, four … of the given length,
-    /// since bursts are seen only by blocks that are longer than they are.
+    /// since bursts are seen only by blocks that are longer than they are. Of each the upper bound is taken: eight blocks
+    /// may well show a sixth of what there is.
     pub fn of(blocks: &[Block]) -> Self {
-        let mut found = Self::NONE;
-        let mut largest = 1.0_f64;
-        for length in LENGTHS {
-            let joined: Vec<Block> = blocks.chunks_exact(length).map(joined).collect();
-            if joined.len() < FEWEST_BLOCKS {
-                break;
-            }
-            let Some(factor) = factor(&joined) else { continue };
-            #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 blocks")]
-            let spread = (2.0 / (joined.len() as f64 - 1.0)).sqrt();
-            let believed = factor > 1.0 + BELIEVED * spread;
-            let grew = believed && factor > largest * (1.0 + spread);
-            if believed {
-                largest = largest.max(factor);
-                found.factor = BEYOND * largest;
-            }
-            // The last length at which enough blocks are left.
-            found.unfit = grew && joined.len() < 2 * FEWEST_BLOCKS;
-        }
-        found
+        let believed =
+            factors(blocks).into_iter().filter(|(_, count, factor)| *factor > 1.0 + BELIEVED * spread(*count));
+        let factor = believed.map(|(_, count, factor)| BEYOND * factor * upper_bound(count)).fold(1.0, f64::max);
+        Self { factor }
     }
 
     /// Events, worth as many as independent ones would be.
@@ -70,7 +57,29 @@ impl Dispersion {
     }
 }
 
-fn joined(blocks: &[Block]) -> Block {
+/// How many blocks were joined to one, how many of those there are, and by what factor they vary: for each length of
+/// which there are enough.
+pub(super) fn factors(blocks: &[Block]) -> Vec<(usize, usize, f64)> {
+    let joined = LENGTHS.iter().map(|length| (*length, blocks.chunks_exact(*length).map(joined).collect::<Vec<_>>()));
+    let enough = joined.take_while(|(_, joined)| joined.len() >= FEWEST_BLOCKS);
+    enough.filter_map(|(length, joined)| Some((length, joined.len(), factor(&joined)?))).collect()
+}
+
+/// The standard deviation of the factor of so many blocks that vary by chance alone.
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 blocks")]
+pub(super) fn spread(count: usize) -> f64 {
+    (2.0 / (count as f64 - 1.0)).sqrt()
+}
+
+/// So many times as large as the factor that so many blocks show may the true one be, with 99%: degrees of freedom over
+/// the lower quantile of chi-square (Wilson and Hilferty, 1931).
+#[expect(clippy::cast_precision_loss, reason = "as above")]
+fn upper_bound(count: usize) -> f64 {
+    let part = 2.0 / (9.0 * (count as f64 - 1.0));
+    (1.0 - part - UPPER * part.sqrt()).powi(-3)
+}
+
+pub(super) fn joined(blocks: &[Block]) -> Block {
     blocks.iter().fold(Block { bad: 0.0, good: 0.0 }, |sum, block| Block {
         bad: sum.bad + block.bad,
         good: sum.good + block.good,
@@ -93,31 +102,12 @@ fn factor(blocks: &[Block]) -> Option<f64> {
     (count > 1.0).then(|| sum / (count - 1.0))
 }
 
-/// Whether a baseline, split in two, is found to differ from itself: then the signal is unfit to be compared with it, for
-/// what the test would call an effect is there without a fault.
-///
-/// Blocks are dealt out in halves, the first against the second, and each is tried against the other: "worse by nothing".
-/// Each test is given half of the error rate, so that a signal without a trend or long bursts is called unfit with at
-/// most that probability.
-pub fn differs_from_itself(rule: &dyn super::DecisionRule, blocks: &[Block], error_rate: f64) -> bool {
-    let (first, second) = blocks.split_at(blocks.len() / 2);
-    // Of each half by itself: what tells them apart is no burst.
-    let (one, other) = (Dispersion::of(first), Dispersion::of(second));
-    let dispersion = if one.factor > other.factor { one } else { other };
-    let (first, second) = (dispersion.deflated(joined(first)), dispersion.deflated(joined(second)));
-    let needed = super::threshold(error_rate / 2.0);
-    let same = super::Margin { factor: 1.0, plus: 0.0 };
-    super::share_is_above(rule, second, first, same, needed) >= needed
-        || super::share_is_above(rule, first, second, same, needed) >= needed
-}
-
 #[cfg(test)]
 mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::hypothesis::statistics::SequentialTest;
 
     fn block(bad: f64) -> Block {
         Block { bad, good: 50.0 - bad }
@@ -159,19 +149,15 @@ mod tests {
     }
 
     #[test]
-    fn one_long_burst_is_more_than_a_baseline_can_tell() {
-        let blocks: Vec<Block> = (0..32).map(|second| block(if second < 8 { 5.0 } else { 0.0 })).collect();
-        assert!(Dispersion::of(&blocks).unfit);
-        assert!(!Dispersion::of(&vec![block(1.0); 32]).unfit);
+    fn what_tells_nothing_is_no_burst() {
         assert_eq!(Dispersion::of(&[block(9.0), block(0.0)]), Dispersion::NONE, "two blocks tell nothing");
         assert_eq!(Dispersion::of(&vec![block(0.0); 32]), Dispersion::NONE, "nothing bad, nothing told");
     }
 
+    /// From tables of chi-square: the lower 1% is 1.239 at 7 degrees of freedom, and 37.485 at 60.
     #[test]
-    fn a_baseline_that_gets_worse_by_itself_differs_from_itself() {
-        let drift: Vec<Block> = (0..120).map(|second| block(f64::from(second / 15))).collect();
-        assert!(differs_from_itself(&SequentialTest, &drift, 0.05));
-        let even: Vec<Block> = (0..120).map(|second| block(f64::from(second % 3))).collect();
-        assert!(!differs_from_itself(&SequentialTest, &even, 0.05));
+    fn few_blocks_may_show_a_sixth_of_what_there_is() {
+        assert!((upper_bound(8) / (7.0 / 1.239) - 1.0).abs() < 0.05, "{}", upper_bound(8));
+        assert!((upper_bound(61) / (60.0 / 37.485) - 1.0).abs() < 0.005, "{}", upper_bound(61));
     }
 }

@@ -18,6 +18,7 @@ mod comparison_tests;
 mod continued_fraction;
 mod dispersion;
 mod evidence;
+mod fitness;
 mod gamma_tail;
 mod interval;
 mod planning;
@@ -30,8 +31,9 @@ mod simulation;
 
 pub use change_point::{Change, got_worse};
 pub use comparison::{Events, Margin, Pace, rate_is_above, rate_is_below, share_is_above, share_is_below};
-pub use dispersion::{Block, Dispersion, differs_from_itself};
+pub use dispersion::{Block, Dispersion};
 pub use evidence::{averaged, multiplied};
+pub use fitness::{Unfit, unfit};
 pub use interval::Interval;
 pub use planning::{events_to_decide, seconds_to_decide};
 pub use quantile::{quantile_is_above, quantile_is_below};

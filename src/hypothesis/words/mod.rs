@@ -1,6 +1,7 @@
 //! Verdicts in words: what was measured, why the verdict is what it is, and what would decide an open one.
 
 mod figures;
+mod fitness;
 mod relative;
 
 pub(super) use figures::{count, percent, seconds, significant, time};
@@ -20,6 +21,8 @@ pub(super) struct Facts<'a> {
     pub(super) bound: Bound,
     pub(super) window: &'a Window<'a>,
     pub(super) outcome: Outcome,
+    /// Seconds of a block of the baseline.
+    pub(super) beat: f64,
     pub(super) comparison: &'a Comparison,
     pub(super) latencies: &'a Latencies,
     /// The last reason for which nothing could be read.
@@ -83,10 +86,12 @@ pub(super) fn explain(facts: &Facts<'_>) -> Words {
         }
         Cause::Shown | Cause::Sustained(..) => finding,
         Cause::IsBaseline => format!("{finding}; this is the baseline"),
+        Cause::Unfit(unfit) => format!("{finding}; {}", fitness::unfit(facts, unfit)),
         Cause::FewReadings => format!("{finding}; needs three readings"),
         Cause::Undecided => format!("{finding}; {}", undecided(facts)),
     };
-    let because = if window.dispersion > 1.0 {
+    let is_unfit = matches!(facts.outcome.cause, Cause::Unfit(_));
+    let because = if window.dispersion > 1.0 && !is_unfit {
         let events = significant(window.dispersion, 2);
         format!(
             "{because}; {signal} fails in bursts before the fault already, so {events} {} count as one",
