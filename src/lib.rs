@@ -19,6 +19,7 @@ pub mod fleet;
 pub mod game_day;
 pub mod gate;
 pub mod hypothesis;
+pub mod limit;
 pub mod notify;
 pub mod report;
 pub mod run;

@@ -17,6 +17,7 @@ pub mod demo;
 pub mod doctor;
 pub mod failure;
 pub mod faults;
+pub mod find_limit;
 pub mod flags;
 pub mod gameday;
 pub mod gate;
@@ -93,6 +94,7 @@ macro_rules! commands {
 commands! {
     Run => run,
     Gate => gate,
+    FindLimit => find_limit,
     Check => check,
     Plan => plan,
     Faults => faults,

@@ -126,9 +126,22 @@ pub fn load(path: &Path, set: &[Setting]) -> Result<Vec<Loaded>, LoadError> {
 /// # Errors
 /// As there.
 pub fn load_setting(path: &Path, kind: Kind, set: &[Setting]) -> Result<Vec<Loaded>, LoadError> {
-    let (name, text) = read_text(path)?;
+    let (_, text) = read_text(path)?;
+    load_text_setting(path, &text, kind, set)
+}
+
+/// As [`load_setting`], of a file whose text was read before: what is in it by now does not matter.
+///
+/// # Errors
+/// As there.
+pub(crate) fn load_text_setting(
+    path: &Path,
+    text: &str,
+    kind: Kind,
+    set: &[Setting],
+) -> Result<Vec<Loaded>, LoadError> {
     let folder = if is_stdin(path) { Some(".".into()) } else { Surroundings::folder_of(path) };
-    read_documents(&name, &text, set, Some(kind), folder)
+    read_documents(&name_of(path), text, set, Some(kind), folder)
 }
 
 /// As [`load`], from a text with a name. The text is in no folder, so it cannot name other files.

@@ -99,15 +99,7 @@ impl BaselineFile {
     pub fn write(&self, path: &Path) -> Result<(), BaselineError> {
         let failed = |reason: String| BaselineError { what: "write", path: path.to_owned(), reason };
         let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.to_string()))?;
-        let name = path.file_name().ok_or_else(|| failed("it is no file".into()))?;
-        let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-        let written = std::fs::File::create(&beside)
-            .and_then(|mut file| file.write_all((text + "\n").as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| std::fs::rename(&beside, path));
-        written.map_err(|error| {
-            let _ = std::fs::remove_file(&beside);
-            failed(error.to_string())
-        })
+        write_as_a_whole(path, &(text + "\n")).map_err(|error| failed(error.to_string()))
     }
 
     /// The runs of an experiment in a baseline, the oldest first.
@@ -137,6 +129,21 @@ impl BaselineFile {
         runs.push(run);
         runs.drain(..runs.len().saturating_sub(kept));
     }
+}
+
+/// Writes a file as a whole or not at all.
+///
+/// # Errors
+/// If it cannot be written, or the path is none of a file.
+pub(crate) fn write_as_a_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let name = path.file_name().ok_or(std::io::ErrorKind::InvalidFilename)?;
+    let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let written = std::fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&beside, path));
+    written.inspect_err(|_| {
+        let _ = std::fs::remove_file(&beside);
+    })
 }
 
 fn during(row: &ObjectiveRow) -> Option<&crate::report::PhaseVerdict> {

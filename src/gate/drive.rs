@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -45,7 +45,8 @@ enum Message {
 pub fn drive(candidates: &[Candidate], mut agenda: Agenda, ground: &dyn Ground) -> std::io::Result<Driven> {
     let (messages, inbox) = channel();
     // Dropped at the end, which ends the listener.
-    let _listener = listen(messages.clone())?;
+    let tell_signal = messages.clone();
+    let _listener = listen(move |name| tell_signal.send(Message::Signal(name)).is_ok())?;
     let begun = Instant::now();
     let mut driven = Driven::default();
     std::thread::scope(|scope| {
@@ -111,13 +112,16 @@ fn tell(lines: &BTreeMap<usize, UnboundedSender<Stop>>, index: usize, stop: Stop
     let _ = lines.get(&index).map(|line| line.send(stop));
 }
 
-/// Listens to signals in a thread of its own until what it returns is dropped. From then on none ends the process by itself.
-fn listen(messages: Sender<Message>) -> std::io::Result<tokio::runtime::Runtime> {
+/// Listens to signals in a thread of its own until what it returns is dropped, or what it tells listens no more. From then on
+/// none ends the process by itself.
+pub(crate) fn listen(
+    told: impl Fn(&'static str) -> bool + Send + Sync + 'static,
+) -> std::io::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let mut signals = {
         let _inside = runtime.enter();
         StopSignals::listen()?
     };
-    runtime.spawn(async move { while messages.send(Message::Signal(signals.next().await)).is_ok() {} });
+    runtime.spawn(async move { while told(signals.next().await) {} });
     Ok(runtime)
 }

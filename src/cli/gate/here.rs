@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use faultline_agent::state::StateFolder;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::Arguments;
+use super::ground::RunFlags;
 use crate::cli::flags::Global;
 use crate::cli::live::{Live, LiveTarget};
 use crate::cli::output;
@@ -16,11 +16,12 @@ use crate::gate::{Attempt, Candidate};
 use crate::hypothesis::verdict::RunVerdict;
 use crate::report::{self, Format, RunReport};
 use crate::run::{self, RunError, RunRequest};
+use crate::slo::ledger::{self, Spending};
 use crate::targets::draw_seed;
 
 /// This host.
 pub(super) struct Here<'a> {
-    pub(super) arguments: &'a Arguments,
+    pub(super) flags: RunFlags<'a>,
     pub(super) state: &'a StateFolder,
     pub(super) global: &'a Global,
 }
@@ -32,12 +33,17 @@ impl Ground for Here<'_> {
             experiment: loaded.document.clone(),
             file: loaded.file.clone(),
             text: loaded.text.clone(),
-            seed: self.arguments.seed.or(loaded.document.spec.seed).unwrap_or_else(draw_seed),
-            runs: self.arguments.out.clone().unwrap_or_else(|| self.state.runs()),
+            seed: self.flags.seed.or(loaded.document.spec.seed).unwrap_or_else(draw_seed),
+            runs: self.flags.out.map_or_else(|| self.state.runs(), std::path::Path::to_owned),
         };
-        let mut live = live(&loaded.document, self.arguments.parallel, self.global);
+        let mut live = live(&loaded.document, self.flags.parallel, self.global);
         let outcome = run::execute_with_orders(&request, self.state, orders, &mut live);
         live.finish();
+        if let Some(spending) = outcome.as_ref().ok().and_then(|outcome| Spending::of(&outcome.entries))
+            && let Err(error) = ledger::append(self.state, &spending)
+        {
+            output::tell(&format!("warning: {error}\n"));
+        }
         let outcome = match outcome {
             Ok(outcome) => outcome,
             // Its guard undoes, but nobody here saw it.

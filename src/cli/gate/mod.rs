@@ -2,6 +2,7 @@
 
 mod deliver;
 mod fleet;
+pub(super) mod ground;
 mod here;
 mod read;
 
@@ -10,9 +11,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use faultline_agent::state::StateFolder;
 use faultline_agent::units::{Percent, TimeSpan};
 
+use self::ground::{RunFlags, with_ground};
 use super::client::ControllerFlags;
 use super::failure::{Failure, USAGE};
 use super::flags::Global;
@@ -21,7 +22,7 @@ use crate::document::set::Setting;
 use crate::experiment::document::LabelExpression;
 use crate::gate::agenda::{self, Pace, seconds};
 use crate::gate::baseline::{self, BaselineFile};
-use crate::gate::drive::{self, Ground};
+use crate::gate::drive;
 use crate::gate::quarantine::QuarantineList;
 use crate::gate::result::{BaselineState, Circumstances, settle, sum};
 use crate::gate::{Agenda, Candidate, Length, Quarantine, Rules, meet};
@@ -140,7 +141,15 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (started, today) = (jiff::Timestamp::now().to_string(), jiff::Zoned::now().date());
-    let driven = with_ground(&arguments, &candidates, global, |ground| {
+    let flags = RunFlags {
+        controller: &arguments.controller,
+        as_it_is: arguments.set.is_empty(),
+        seed: arguments.seed,
+        out: arguments.out.as_deref(),
+        parallel: arguments.parallel,
+    };
+    let private = candidates.iter().any(|candidate| candidate.loaded.document.spec.has_private_network());
+    let driven = with_ground(flags, private, global, |ground| {
         drive::drive(&candidates, agenda, ground).context("cannot listen to signals")
     })?;
     let reports: Vec<_> = driven.attempts.values().filter_map(|runs| runs.last()?.report.clone()).collect();
@@ -253,26 +262,4 @@ fn agenda(arguments: &Arguments, candidates: &[Candidate], tell: &dyn Fn(&str)) 
         }
     }
     Ok(agenda)
-}
-
-/// Does the work on this host or on a controller's fleet.
-fn with_ground<T>(
-    arguments: &Arguments,
-    candidates: &[Candidate],
-    global: &Global,
-    work: impl FnOnce(&dyn Ground) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    if let Some(url) = &arguments.controller.controller {
-        // Asked for now, so that a wrong token or address is told before anything is asked for.
-        arguments.controller.client_of(url)?;
-        return work(&fleet::OnFleet { arguments, url, global });
-    }
-    // The state folder belongs to the user who calls, so it is found before a user namespace makes him root.
-    let state = StateFolder::resolve(global.state.as_deref())?;
-    let private = candidates.iter().any(|candidate| candidate.loaded.document.spec.has_private_network());
-    if private && !nix::unistd::geteuid().is_root() {
-        faultline_agent::kernel::user_namespace::enter()
-            .context("an ordinary user needs a user namespace for services of a run in a private network")?;
-    }
-    work(&here::Here { arguments, state: &state, global })
 }

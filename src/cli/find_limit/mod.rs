@@ -1,0 +1,333 @@
+//! `faultline find-limit`: the largest dose of a fault at which the hypothesis holds.
+
+mod told;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use faultline_agent::units::{Percent, TimeSpan};
+
+use super::client::ControllerFlags;
+use super::failure::{Failure, PRECONDITION};
+use super::flags::Global;
+use super::gate::ground::{RunFlags, with_ground};
+use super::output;
+use crate::document::Kind;
+use crate::document::load::{Loaded, load_text_setting, name_of, read_text};
+use crate::document::set::Setting;
+use crate::experiment::check::can_run_alone;
+use crate::experiment::document::Experiment;
+use crate::gate::agenda::{reserve, seconds};
+use crate::gate::result::worst;
+use crate::gate::{Candidate, Length};
+use crate::limit::drive::Drive;
+use crate::limit::kept::{LimitFile, PastLimit};
+use crate::limit::place::path_of;
+use crate::limit::result::{Asked, Circumstances, settle};
+use crate::limit::scale::Scale;
+use crate::limit::search::{Next, Resolution, Rules};
+use crate::limit::{Answer, Dose, DoseRange, Search};
+
+/// The error rate of a verdict unless the document says another.
+const ERROR_RATE: f64 = 0.05;
+
+/// Find the largest dose of a fault at which the hypothesis holds, with few runs
+///
+/// The runs follow one another, each a whole experiment with its journal, its guardrails and its undo. The code is 0 for a limit, 1 if
+/// the mildest dose fails or the limit is not what is asked of it, 4 if that is not known, and else that of the run that ended the search.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A file with one experiment; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The parameter and its doses from mild to harsh: `delay=0ms..2s`, `every=60s..1s`; before a parameter that several faults have, the
+    /// number of the step or the fault's name: `1.delay`, `network-latency.delay`
+    #[arg(long, value_name = "PARAMETER=LOW..HIGH")]
+    pub dose: DoseRange,
+    /// Change a value of the document first, as `faultline run --set` does
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<Setting>,
+    /// The seed of everything left to chance, instead of the document's
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Say how many runs there may be, how long they take and which doses come first; touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How many runs there may be
+    #[arg(long, default_value_t = 14, value_name = "NUMBER", help_heading = "Search")]
+    pub runs: usize,
+    /// The time in which everything ends, cleaning up included: `20m`
+    #[arg(long, value_name = "TIME", help_heading = "Search")]
+    pub within: Option<TimeSpan>,
+    /// How narrow the interval is to be: a share of the limit, or a dose
+    #[arg(long, default_value = "5%", value_name = "PERCENT|DOSE", help_heading = "Search")]
+    pub resolution: String,
+    /// With which probability the interval holds the limit: from 50% to 99.9%
+    #[arg(long, default_value = "95%", value_name = "PERCENT", help_heading = "Search")]
+    pub confidence: Percent,
+    /// Make the folders of runs below this one instead of in the state folder
+    #[arg(long, value_name = "DIR", conflicts_with = "controller", help_heading = "Search")]
+    pub out: Option<PathBuf>,
+    /// Fail if the hypothesis does not hold at this dose
+    #[arg(long, value_name = "DOSE", help_heading = "Objective")]
+    pub at_least: Option<String>,
+    /// Compare with the last limit that this file keeps
+    #[arg(long, value_name = "FILE", help_heading = "Objective")]
+    pub baseline: Option<PathBuf>,
+    /// Which of the file's baselines
+    #[arg(long, default_value = "main", value_name = "NAME", requires = "baseline", help_heading = "Objective")]
+    pub baseline_name: String,
+    /// Add the limit to the baseline
+    #[arg(long, requires = "baseline", help_heading = "Objective")]
+    pub update_baseline: bool,
+    /// Fail if the limit is worse than the baseline's by more than this
+    #[arg(long, value_name = "PERCENT", requires = "baseline", help_heading = "Objective")]
+    pub not_worse_than: Option<Percent>,
+    /// Print the whole result as JSON instead of text for people
+    #[arg(long)]
+    pub json: bool,
+    /// The controller on whose fleet to run, instead of this host
+    #[command(flatten)]
+    pub controller: ControllerFlags,
+}
+
+/// The experiment, as it was read once.
+struct Subject<'a> {
+    arguments: &'a Arguments,
+    text: String,
+    /// With the harshest dose.
+    harshest: Loaded<Experiment>,
+    /// The parameter's path.
+    path: String,
+}
+
+/// Searches, and tells what was found.
+///
+/// # Errors
+/// If the document or the usage is wrong, or the time box has no room for a run; nothing was touched then.
+pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
+    let subject = Subject::read(&arguments, global)?;
+    let (rules, scale) = rules(&arguments, &subject)?;
+    let mut file = arguments.baseline.as_deref().map(LimitFile::read).transpose();
+    let file = file.as_mut().map_err(|error| {
+        Failure::usage(error.to_string()).hint("give another file, or move this one away: it is never written over")
+    })?;
+    let name = subject.harshest.document.metadata.name.clone();
+    let last = file.as_ref().and_then(|file| file.last(&arguments.baseline_name, &name, &subject.path));
+    let asked = asked(&arguments, last, global)?;
+    let mut search = Search::new(&scale, rules);
+    plan(&arguments, &subject, &search, global)?;
+    if arguments.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let started = jiff::Timestamp::now().to_string();
+    let flags = RunFlags {
+        controller: &arguments.controller,
+        as_it_is: false,
+        seed: arguments.seed,
+        out: arguments.out.as_deref(),
+        parallel: 1,
+    };
+    let spec = &subject.harshest.document.spec;
+    let mut watcher = told::Progress { range: &arguments.dose, most: arguments.runs, quiet: global.quiet };
+    let driven = with_ground(flags, spec.has_private_network(), global, |ground| {
+        let drive = Drive {
+            candidate: &|dose| Ok(Candidate::new(subject.at(dose)?)),
+            ground,
+            within: arguments.within.map(TimeSpan::duration),
+            least: Length::of(spec).least,
+        };
+        drive.carry_out(&mut search, |number| arguments.dose.dose(number), &mut watcher)
+    })?;
+    let result = settle(
+        &search,
+        driven,
+        Circumstances {
+            experiment: &name,
+            file: &subject.harshest.file,
+            parameter: &subject.path,
+            range: &arguments.dose,
+            error_rate: rules.error_rate,
+            confidence: rules.confidence,
+            started,
+            asked: &asked,
+        },
+    );
+    let mut codes = vec![result.exit_code];
+    output::either(arguments.json, &result, || told::text(&result, global.colour_on_stdout()))?;
+    if let (Some(file), Some(path), true) = (file.as_mut(), &arguments.baseline, arguments.update_baseline) {
+        file.add(&arguments.baseline_name, &result);
+        if let Err(error) = file.write(path) {
+            output::tell(&format!("error: {error}\n"));
+            codes.push(PRECONDITION);
+        }
+    }
+    Ok(ExitCode::from(worst(&codes)))
+}
+
+impl<'a> Subject<'a> {
+    /// Reads the file once, finds the parameter, and checks the document with the harshest dose.
+    fn read(arguments: &'a Arguments, global: &Global) -> anyhow::Result<Self> {
+        let (_, text) = read_text(&arguments.file)?;
+        let as_it_is = one(load_text_setting(&arguments.file, &text, Kind::Experiment, &arguments.set)?, arguments)?;
+        if arguments.controller.controller.is_none() {
+            can_run_alone(&as_it_is)?;
+        }
+        let path = path_of(&as_it_is.document, &arguments.dose.parameter).map_err(|error| {
+            Failure::usage(error.to_string()).hint("`faultline faults NAME` tells a fault's parameters")
+        })?;
+        let mut subject = Self { arguments, text, harshest: as_it_is, path };
+        subject.harshest = subject.at(arguments.dose.dose(arguments.dose.harshest))?;
+        if !global.quiet {
+            output::tell(&subject.harshest.render_warnings(global.colour_on_stderr()));
+        }
+        Ok(subject)
+    }
+
+    /// The experiment with this dose.
+    fn at(&self, dose: Dose) -> anyhow::Result<Loaded<Experiment>> {
+        let setting: Setting = format!("{}={}", self.path, dose.written()).parse()?;
+        let set: Vec<Setting> = self.arguments.set.iter().cloned().chain([setting]).collect();
+        one(load_text_setting(&self.arguments.file, &self.text, Kind::Experiment, &set)?, self.arguments)
+    }
+}
+
+/// The one experiment of a file.
+fn one(loaded: Vec<Loaded>, arguments: &Arguments) -> anyhow::Result<Loaded<Experiment>> {
+    let mut experiments: Vec<_> = loaded.into_iter().filter_map(|one| one.experiment().ok()).collect();
+    match (experiments.pop(), experiments.len()) {
+        (Some(experiment), 0) => Ok(experiment),
+        (_, others) => {
+            let number = if others == 0 { "no".into() } else { (others + 1).to_string() };
+            let message = format!("{} has {number} experiments, and one is wanted", name_of(&arguments.file));
+            Err(Failure::usage(message).hint("put the experiment whose limit is wanted into a file of its own").into())
+        }
+    }
+}
+
+/// How the search goes, and the doses it may run.
+fn rules(arguments: &Arguments, subject: &Subject<'_>) -> anyhow::Result<(Rules, Scale)> {
+    let range = &arguments.dose;
+    let confidence = arguments.confidence.fraction();
+    if !(0.5..=0.999).contains(&confidence) {
+        return Err(Failure::usage("the confidence is from 50% to 99.9%").into());
+    }
+    if arguments.runs == 0 {
+        return Err(Failure::usage("a search needs a run at least").into());
+    }
+    let text = arguments.resolution.trim();
+    let share = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok()).map(|percent| percent / 100.0);
+    let resolution = match share {
+        Some(share) => Resolution::Share(share),
+        None => Resolution::Width(
+            range.unit.number(text).map_err(|error| Failure::usage(format!("--resolution: {error}")))?,
+        ),
+    };
+    let harshest = range.mildest.max(range.harshest);
+    let fine = match resolution {
+        Resolution::Share(share) => share,
+        Resolution::Width(width) => width / harshest,
+    };
+    if !(0.001..1.0).contains(&fine) {
+        let message = "the resolution is from a thousandth of the limit to all of it";
+        return Err(Failure::usage(message).hint("as in `--resolution 5%` or `--resolution 10ms`").into());
+    }
+    let error_rate = subject.harshest.document.spec.error_rate.map_or(ERROR_RATE, Percent::fraction);
+    let rules =
+        Rules { error_rate, confidence, resolution, runs: arguments.runs, mildest_holds: range.begins_with_nothing() };
+    Ok((rules, Scale::new(range, fine)))
+}
+
+/// What is asked of the limit.
+fn asked(arguments: &Arguments, last: Option<&PastLimit>, global: &Global) -> anyhow::Result<Vec<Asked>> {
+    let range = &arguments.dose;
+    let within = range.mildest.min(range.harshest)..=range.mildest.max(range.harshest);
+    let mut asked = Vec::new();
+    if let Some(text) = &arguments.at_least {
+        let dose = range.unit.number(text).map_err(|error| Failure::usage(format!("--at-least: {error}")))?;
+        if !within.contains(&dose) {
+            let message = format!("--at-least {text} is not within the range, so that nothing would be known of it");
+            return Err(Failure::usage(message).hint("widen --dose").into());
+        }
+        asked.push(Asked { words: format!("at least {}", range.dose(dose).told()), dose });
+    }
+    let tell = |text: String| {
+        if !global.quiet {
+            output::tell(&text);
+        }
+    };
+    match (last, arguments.not_worse_than) {
+        (Some(last), Some(percent)) => {
+            let before = range.unit.number(&last.limit).map_err(|error| {
+                Failure::usage(format!("the baseline's limit: {error}"))
+                    .hint("it was found with another unit: give another file")
+            })?;
+            let worse = if range.harshest > range.mildest { -percent.fraction() } else { percent.fraction() };
+            let dose = before * (1.0 + worse);
+            let told = range.dose(before).told();
+            if within.contains(&dose) {
+                asked.push(Asked { words: format!("not more than {percent} worse than {told} in the baseline"), dose });
+            } else {
+                let message = format!("the baseline's limit, {told}, lies where this range says nothing of it");
+                return Err(Failure::usage(message).hint("widen --dose").into());
+            }
+        }
+        (None, Some(_)) => tell("the baseline has no limit of this parameter yet: nothing is compared\n".into()),
+        (Some(last), None) => tell(format!("the limit in the baseline is {}\n", last.limit)),
+        (None, None) => {}
+    }
+    Ok(asked)
+}
+
+/// Tells what is going to happen, and refuses a time box in which nothing fits.
+fn plan(arguments: &Arguments, subject: &Subject<'_>, search: &Search, global: &Global) -> anyhow::Result<()> {
+    let length = Length::of(&subject.harshest.document.spec);
+    let most = u32::try_from(arguments.runs).unwrap_or(u32::MAX);
+    let of = |one: std::time::Duration| seconds(one.saturating_mul(most));
+    let range = &arguments.dose;
+    let mut text = format!(
+        "find-limit: {} from {} to {} with at most {} runs of at least {} each: {}, and at most {}, in all\n",
+        subject.path,
+        range.dose(range.mildest).told(),
+        range.dose(range.harshest).told(),
+        arguments.runs,
+        seconds(length.least),
+        of(length.least),
+        of(length.most),
+    );
+    if range.begins_with_nothing() {
+        text += "  a dose of 0 is not run: the baseline of every run shows that the hypothesis holds there\n";
+    }
+    if let Next::Run(index) = search.next() {
+        let told = |search: &Search| match search.next() {
+            Next::Run(index) => range.dose(search.dose(index)).told(),
+            Next::Stop(_) => "none".into(),
+        };
+        let after = |answer| {
+            let mut search = search.clone();
+            search.take(index, answer);
+            told(&search)
+        };
+        let (first, holds, fails) = (told(search), after(Answer::Holds), after(Answer::Fails));
+        text += &format!("  first {first}, then {holds} if that holds and {fails} if it does not\n");
+    }
+    if arguments.dry_run {
+        output::print(&text)?;
+    } else if !global.quiet {
+        output::tell(&text);
+    }
+    let Some(within) = arguments.within.map(TimeSpan::duration) else { return Ok(()) };
+    let kept = reserve(within);
+    if length.least > within.saturating_sub(kept) {
+        let (least, within, kept) = (seconds(length.least), seconds(within), seconds(kept));
+        let message = format!(
+            "a run takes at least {least}, and the time box is {within}, of which {kept} are kept for cleaning up"
+        );
+        return Err(Failure::usage(message).hint("give --within more; nothing was started").into());
+    }
+    if length.least.saturating_mul(most) > within && !global.quiet {
+        output::tell("  not all of it is certain to fit: the interval is as narrow as there is time for\n");
+    }
+    Ok(())
+}

@@ -1,0 +1,455 @@
+//! What came of a search: the limit with its interval, what was asked of it, and the exit code. Pure.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::drive::{Driven, Ending};
+use super::search::{Answer, Known, Search, Stop};
+use super::{Dose, DoseRange};
+use crate::experiment::document::ApiVersion;
+use crate::gate::result::worst;
+use crate::hypothesis::verdict::RunVerdict;
+use crate::report::notation;
+
+/// What the result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum LimitResultKind {
+    /// That of a search for a limit.
+    LimitResult,
+}
+
+/// What came of the search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The limit, as narrow as was wanted.
+    Found,
+    /// The harshest dose of the range holds: the limit is beyond it.
+    HoldsThroughout,
+    /// Not even the mildest dose of the range holds.
+    NeverHolds,
+    /// The limit lies in an interval that is wider than was wanted.
+    NotNarrow,
+    /// Nothing is known: no run came to an answer.
+    NotKnown,
+}
+
+impl Outcome {
+    /// Whether it is a limit that can be kept and compared with.
+    pub const fn is_found(self) -> bool {
+        matches!(self, Self::Found | Self::HoldsThroughout)
+    }
+}
+
+/// A dose in a result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DoseTold {
+    /// As a document has it: `231ms`.
+    pub written: String,
+    /// Its number: seconds of a time, bytes, percent, times a second, or the number itself.
+    pub number: f64,
+    /// For people: `231 ms`.
+    #[serde(skip)]
+    pub told: String,
+}
+
+impl From<Dose> for DoseTold {
+    fn from(dose: Dose) -> Self {
+        Self { written: dose.written(), number: dose.number, told: dose.told() }
+    }
+}
+
+/// A run of the search.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRow {
+    /// The dose.
+    pub dose: DoseTold,
+    /// The run's id; nothing if it could not begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Its verdict.
+    pub verdict: RunVerdict,
+    /// What it says about the limit.
+    pub answer: Answer,
+    /// Why, in one sentence.
+    pub because: String,
+    /// How long it took, in seconds.
+    pub duration: f64,
+    /// Its folder, with journal and report, if it is on this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+}
+
+/// Whether something that was asked of the limit is so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Met {
+    /// The whole interval is on the good side.
+    Yes,
+    /// The whole interval is on the bad side.
+    No,
+    /// The dose that was asked for is within the interval.
+    Undecided,
+}
+
+/// A dose at which the hypothesis must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// Who asks, in words: `at least 150 ms`.
+    pub words: String,
+    /// The dose.
+    pub dose: f64,
+}
+
+/// What was asked, and whether it is so.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Requirement {
+    /// In words.
+    pub asked: String,
+    /// The dose at which the hypothesis must hold.
+    pub dose: DoseTold,
+    /// Whether it does.
+    pub met: Met,
+}
+
+/// Everything that came of a search.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitResult {
+    /// `faultline.dev/v1`.
+    pub api_version: ApiVersion,
+    /// `LimitResult`.
+    pub kind: LimitResultKind,
+    /// The version of faultline.
+    pub version: String,
+    /// When the search began, RFC 3339.
+    pub started: String,
+    /// How long it took, in seconds.
+    pub duration: f64,
+    /// The experiment's name.
+    pub experiment: String,
+    /// Its file.
+    pub file: String,
+    /// The parameter, as `--set` names it.
+    pub parameter: String,
+    /// The mildest dose of the range.
+    pub from: DoseTold,
+    /// The harshest.
+    pub to: DoseTold,
+    /// With which probability a single answer may be wrong.
+    pub error_rate: f64,
+    /// The probability of the interval, from 0 to 1.
+    pub confidence: f64,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The exit code.
+    pub exit_code: u8,
+    /// The limit: as likely too low as too high.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<DoseTold>,
+    /// The lower end of the interval: the hypothesis is taken to hold there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low: Option<DoseTold>,
+    /// The upper end of the interval: the hypothesis is taken to fail there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high: Option<DoseTold>,
+    /// The same in a sentence.
+    pub answer: String,
+    /// Why no more was run, in a sentence; nothing if the limit was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// What was asked of the limit.
+    pub requirements: Vec<Requirement>,
+    /// The runs, in order.
+    pub runs: Vec<RunRow>,
+}
+
+/// What the result is made of, beside what was run.
+#[derive(Debug, Clone)]
+pub struct Circumstances<'a> {
+    /// The experiment's name.
+    pub experiment: &'a str,
+    /// Its file.
+    pub file: &'a str,
+    /// The parameter's path.
+    pub parameter: &'a str,
+    /// The range.
+    pub range: &'a DoseRange,
+    /// With which probability an answer may be wrong.
+    pub error_rate: f64,
+    /// The probability of the interval.
+    pub confidence: f64,
+    /// When the search began, RFC 3339.
+    pub started: String,
+    /// What is asked of the limit.
+    pub asked: &'a [Asked],
+}
+
+/// Puts together what came of the search.
+pub fn settle(search: &Search, driven: Driven, circumstances: Circumstances<'_>) -> LimitResult {
+    let Circumstances { experiment, file, parameter, range, error_rate, confidence, started, asked } = circumstances;
+    let Driven { runs, ending, took } = driven;
+    let known = search.known();
+    let dose = |index: usize| range.dose(search.dose(index));
+    let answered = runs.iter().any(|run| run.answer != Answer::None);
+    let outcome = match (answered, known, &ending) {
+        (false, ..) => Outcome::NotKnown,
+        (true, Known { high: None, .. }, Ending::Search(Stop::Known)) => Outcome::HoldsThroughout,
+        (true, Known { low: None, .. }, Ending::Search(Stop::Known)) => Outcome::NeverHolds,
+        (true, _, Ending::Search(Stop::Known)) => Outcome::Found,
+        (true, ..) => Outcome::NotNarrow,
+    };
+    let known = if answered { known } else { Known { limit: None, low: None, high: None } };
+    let [limit, low, high] = [known.limit, known.low, known.high].map(|index| index.map(dose));
+    let harsher = |one: f64, other: f64| if range.harshest > range.mildest { one >= other } else { one <= other };
+    let requirement = |asked: &Asked| Requirement {
+        asked: asked.words.clone(),
+        dose: range.dose(asked.dose).into(),
+        met: match (low, high) {
+            (Some(low), _) if harsher(low.number, asked.dose) => Met::Yes,
+            (_, Some(high)) if harsher(asked.dose, high.number) => Met::No,
+            _ => Met::Undecided,
+        },
+    };
+    let requirements: Vec<Requirement> = asked.iter().map(requirement).collect();
+    let exit_code = exit_code(&ending, outcome, &requirements);
+    let answer = answer(outcome, limit, low, high, confidence, runs.len(), range);
+    LimitResult {
+        api_version: ApiVersion::V1,
+        kind: LimitResultKind::LimitResult,
+        version: env!("CARGO_PKG_VERSION").into(),
+        started,
+        duration: took.as_secs_f64(),
+        experiment: experiment.into(),
+        file: file.into(),
+        parameter: parameter.into(),
+        from: range.dose(range.mildest).into(),
+        to: range.dose(range.harshest).into(),
+        error_rate,
+        confidence,
+        outcome,
+        exit_code,
+        limit: limit.map(Into::into),
+        low: low.map(Into::into),
+        high: high.map(Into::into),
+        answer,
+        because: because(&ending),
+        requirements,
+        runs: runs
+            .into_iter()
+            .map(|run| RunRow {
+                dose: run.dose.into(),
+                run: run.attempt.run,
+                verdict: run.attempt.verdict,
+                answer: run.answer,
+                because: run.attempt.because,
+                duration: run.attempt.duration,
+                folder: run.attempt.folder,
+            })
+            .collect(),
+    }
+}
+
+fn exit_code(ending: &Ending, outcome: Outcome, requirements: &[Requirement]) -> u8 {
+    match ending {
+        Ending::Interrupted(_) => return 130,
+        Ending::Broken(verdict, _) => return verdict.exit_code(),
+        Ending::Search(_) | Ending::TimeBox => {}
+    }
+    if requirements.is_empty() {
+        return match outcome {
+            Outcome::Found | Outcome::HoldsThroughout => 0,
+            Outcome::NeverHolds => 1,
+            Outcome::NotNarrow | Outcome::NotKnown => 4,
+        };
+    }
+    let codes: Vec<u8> = requirements
+        .iter()
+        .map(|requirement| match requirement.met {
+            Met::Yes => 0,
+            Met::No => 1,
+            Met::Undecided => 4,
+        })
+        .collect();
+    worst(&codes)
+}
+
+fn because(ending: &Ending) -> Option<String> {
+    match ending {
+        Ending::Search(Stop::Known) => None,
+        Ending::Search(Stop::RunsSpent) => Some("there were as many runs as there may be: --runs allows more".into()),
+        Ending::Search(Stop::Undecided) => Some(
+            "the doses that are left were run and not decided: more events for the judge (a longer `for`, a higher rate) decide them"
+                .into(),
+        ),
+        Ending::TimeBox => Some("the time box has no room for another run: --within gives more".into()),
+        Ending::Interrupted(because) | Ending::Broken(_, because) => Some(because.clone()),
+    }
+}
+
+fn answer(
+    outcome: Outcome,
+    limit: Option<Dose>,
+    low: Option<Dose>,
+    high: Option<Dose>,
+    confidence: f64,
+    runs: usize,
+    range: &DoseRange,
+) -> String {
+    let sure = notation::measure(confidence * 100.0, "%");
+    let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+    let told = |number: f64| range.dose(number).told();
+    let (mildest, harshest) = (told(range.mildest), told(range.harshest));
+    match outcome {
+        Outcome::NotKnown => format!("nothing is known of the limit after {runs}"),
+        Outcome::HoldsThroughout => {
+            format!("holds up to {harshest}, the end of the range, and perhaps beyond it ({sure}) in {runs}")
+        }
+        Outcome::NeverHolds => {
+            format!("does not hold even at {mildest}, the mildest dose of the range ({sure}), in {runs}")
+        }
+        Outcome::Found | Outcome::NotNarrow => {
+            let about = if outcome == Outcome::NotNarrow { "about " } else { "" };
+            let limit = limit.map_or_else(|| format!("less than {mildest}"), Dose::told);
+            let low = low.map_or_else(|| format!("less than {mildest}"), Dose::told);
+            let high = high.map_or_else(|| format!("more than {harshest}"), Dose::told);
+            let (low, high) = apart(&low, &high);
+            format!("holds up to {about}{limit} ({sure}: {low} to {high}) in {runs}")
+        }
+    }
+}
+
+/// `225` and `240 ms` of `225 ms` and `240 ms`.
+fn apart<'a>(low: &'a str, high: &'a str) -> (&'a str, &'a str) {
+    let unit = |text: &'a str| text.rsplit_once(' ');
+    match (unit(low), unit(high)) {
+        (Some((number, one)), Some((_, other))) if one == other && !number.contains(' ') => (number, high),
+        _ => (low, high),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::gate::Attempt;
+    use crate::limit::drive::DoseRun;
+    use crate::limit::kept::LimitFile;
+    use crate::limit::scale::Scale;
+    use crate::limit::search::{Next, Resolution, Rules};
+
+    /// A search on delays whose limit is this, and what is asked of it.
+    fn result(range: &str, limit: f64, runs: usize, asked: &[f64], ending: Option<Ending>) -> LimitResult {
+        let range: DoseRange = range.parse().unwrap();
+        let rules = Rules {
+            error_rate: 0.05,
+            confidence: 0.95,
+            resolution: Resolution::Share(0.05),
+            runs,
+            mildest_holds: range.begins_with_nothing(),
+        };
+        let mut search = Search::new(&Scale::new(&range, 0.05), rules);
+        let mut done = Vec::new();
+        let stop = loop {
+            match search.next() {
+                Next::Stop(stop) => break stop,
+                Next::Run(index) => {
+                    let dose = range.dose(search.dose(index));
+                    let holds = (dose.number <= limit) == (range.harshest > range.mildest);
+                    let (answer, verdict) = match holds {
+                        true => (Answer::Holds, RunVerdict::Held),
+                        false => (Answer::Fails, RunVerdict::Violated),
+                    };
+                    search.take(index, answer);
+                    done.push(DoseRun { dose, answer, attempt: Attempt::without_report(verdict, "as simulated") });
+                }
+            }
+        };
+        let asked: Vec<Asked> = asked
+            .iter()
+            .map(|dose| Asked { words: format!("at least {}", range.dose(*dose).told()), dose: *dose })
+            .collect();
+        let driven =
+            Driven { runs: done, ending: ending.unwrap_or(Ending::Search(stop)), took: Duration::from_secs(60) };
+        let circumstances = Circumstances {
+            experiment: "shop",
+            file: "shop.yaml",
+            parameter: "method[1].inject.fault.network-latency.delay",
+            range: &range,
+            error_rate: 0.05,
+            confidence: 0.95,
+            started: "2026-11-22T04:00:00Z".into(),
+            asked: &asked,
+        };
+        settle(&search, driven, circumstances)
+    }
+
+    #[test]
+    fn every_answer_is_told_plainly_and_has_its_code() {
+        let found = result("delay=0..2s", 0.231, 14, &[], None);
+        insta::assert_snapshot!(found.answer, @"");
+        assert_eq!((found.outcome, found.exit_code, &found.because), (Outcome::Found, 0, &None));
+        let beyond = result("delay=10ms..200ms", 0.231, 14, &[], None);
+        insta::assert_snapshot!(beyond.answer, @"");
+        assert_eq!((beyond.outcome, beyond.exit_code), (Outcome::HoldsThroughout, 0));
+        let never = result("delay=300ms..2s", 0.231, 14, &[], None);
+        insta::assert_snapshot!(never.answer, @"");
+        assert_eq!((never.outcome, never.exit_code), (Outcome::NeverHolds, 1));
+        let spent = result("delay=0..2s", 0.231, 5, &[], None);
+        insta::assert_snapshot!(spent.answer, @"");
+        assert_eq!((spent.outcome, spent.exit_code), (Outcome::NotNarrow, 4));
+        let falling = result("every=60s..1s", 7.0, 14, &[10.0, 5.0], None);
+        assert_eq!(falling.requirements.iter().map(|one| one.met).collect::<Vec<_>>(), [Met::Yes, Met::No]);
+    }
+
+    #[test]
+    fn what_is_asked_decides_by_the_interval() {
+        for (asked, runs, code) in [
+            (&[0.15][..], 14, 0),
+            (&[0.15, 0.3], 14, 1),
+            (&[0.231], 14, 4),
+            // What is asked may be known long before the interval is narrow.
+            (&[0.01], 5, 0),
+            (&[1.5], 5, 1),
+        ] {
+            assert_eq!(result("delay=0..2s", 0.2315, runs, asked, None).exit_code, code, "{asked:?}");
+        }
+        for (ending, code) in [
+            (Ending::Interrupted("interrupted by SIGINT".into()), 130),
+            (Ending::Broken(RunVerdict::CleanupUnverified, "left".into()), 7),
+            (Ending::Broken(RunVerdict::Refused, "not steady".into()), 3),
+            (Ending::TimeBox, 4),
+        ] {
+            let result = result("delay=0..2s", 0.231, 5, &[], Some(ending));
+            assert!(result.exit_code == code && result.because.is_some() && result.outcome == Outcome::NotNarrow);
+        }
+        assert_eq!(result("delay=0..2s", 0.231, 0, &[], None).outcome, Outcome::NotKnown);
+    }
+
+    #[test]
+    fn limits_are_kept_and_found_again() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("limits.json");
+        let mut file = LimitFile::read(&path).unwrap();
+        let found = result("delay=0..2s", 0.231, 14, &[], None);
+        for _ in 0..12 {
+            file.add("main", &found);
+        }
+        // What was not found is no number to compare with.
+        file.add("main", &result("delay=0..2s", 0.231, 5, &[], None));
+        file.write(&path).unwrap();
+        let read = LimitFile::read(&path).unwrap();
+        assert_eq!(read, file);
+        let last = read.last("main", "shop", &found.parameter).unwrap();
+        assert_eq!(Some(&last.limit), found.limit.as_ref().map(|limit| &limit.written));
+        assert_eq!(read.baselines["main"]["shop"].len(), 10);
+        assert_eq!(read.last("main", "shop", "other"), None);
+        std::fs::write(&path, "{").unwrap();
+        assert!(LimitFile::read(&path).is_err());
+    }
+}
