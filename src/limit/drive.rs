@@ -64,12 +64,15 @@ pub fn answer_of(attempt: &Attempt) -> Answer {
     }
 }
 
-/// Whether the last run forbids another: what may be left behind, a person, a halt; or, twice in a row, a system that was not
-/// steady, or a fault without effect.
+/// How often in a row a run may test nothing, since the system was not steady or the fault had no effect.
+const MOST_IN_VAIN: usize = 3;
+
+/// Whether the last run forbids another: what may be left behind, a person, a halt; or too many in a row that tested nothing.
 fn broken(runs: &[DoseRun]) -> Option<Ending> {
-    let (last, before) = runs.split_last()?;
+    let last = runs.last()?;
     let attempt = &last.attempt;
-    let again = before.last().is_some_and(|before| before.attempt.verdict == attempt.verdict);
+    let same = runs.iter().rev().take_while(|run| run.attempt.verdict == attempt.verdict).count();
+    let again = same >= MOST_IN_VAIN;
     let ends = match attempt.verdict {
         RunVerdict::Interrupted => return Some(Ending::Interrupted(attempt.because.clone())),
         RunVerdict::CleanupUnverified => true,

@@ -94,7 +94,7 @@ fn what_must_not_go_on_ends_everything() {
         (&[Held, CleanupUnverified][..], 2, Some(CleanupUnverified)),
         (&[Refused], 1, Some(Refused)),
         (&[Aborted], 1, Some(Aborted)),
-        (&[Invalid, Held, Invalid, Invalid], 4, Some(Invalid)),
+        (&[Invalid, Invalid, Held, Invalid, Invalid, Invalid], 6, Some(Invalid)),
         (&[NoData, Interrupted], 2, None),
     ] {
         let (driven, _) = driven("delay=0..2s", verdicts, 231, None);

@@ -130,7 +130,8 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         parallel: 1,
     };
     let spec = &subject.harshest.document.spec;
-    let mut watcher = told::Progress { range: &arguments.dose, most: arguments.runs, quiet: global.quiet };
+    let mut watcher =
+        told::Progress { range: &arguments.dose, most: arguments.runs, quiet: global.quiet, answered: false };
     let driven = with_ground(flags, spec.has_private_network(), global, |ground| {
         let drive = Drive {
             candidate: &|dose| Ok(Candidate::new(subject.at(dose)?)),

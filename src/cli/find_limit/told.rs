@@ -13,6 +13,8 @@ pub(super) struct Progress<'a> {
     pub(super) range: &'a DoseRange,
     pub(super) most: usize,
     pub(super) quiet: bool,
+    /// Whether any run came to an answer.
+    pub(super) answered: bool,
 }
 
 impl Watcher for Progress<'_> {
@@ -21,13 +23,15 @@ impl Watcher for Progress<'_> {
     }
 
     fn ended(&mut self, run: &DoseRun, search: &Search) {
+        self.answered |= run.answer != Answer::None;
         let known = search.known();
         let told = |index: usize| self.range.dose(search.dose(index)).told();
         let between = match (known.low.map(told), known.high.map(told)) {
+            _ if !self.answered => "nothing is known of the limit yet".into(),
             (Some(low), Some(high)) => format!("the limit is between {low} and {high}"),
             (Some(low), None) => format!("the limit is above {low}"),
             (None, Some(high)) => format!("the limit is below {high}"),
-            (None, None) => "nothing is known of the limit yet".into(),
+            (None, None) => "the limit may be anywhere".into(),
         };
         let (dose, word) = (run.dose.told(), answer(run.answer));
         self.tell(&format!("{dose} {word} ({}): {between}\n", notation::run_verdict(run.attempt.verdict)));
