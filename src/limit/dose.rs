@@ -188,8 +188,8 @@ impl FromStr for DoseRange {
         };
         let (one, other) = (read(from)?, read(to)?);
         let unit = match (one, other) {
-            ((unit, _), (other, 0.0)) if other == DoseUnit::Count => unit,
-            ((one, 0.0), (unit, _)) if one == DoseUnit::Count => unit,
+            ((unit, _), (DoseUnit::Count, 0.0)) => unit,
+            ((DoseUnit::Count, 0.0), (unit, _)) => unit,
             ((DoseUnit::Number, _), (DoseUnit::Count, _)) | ((DoseUnit::Count, _), (DoseUnit::Number, _)) => {
                 DoseUnit::Number
             }
