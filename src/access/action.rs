@@ -70,6 +70,7 @@ actions! {
     Plan = "plan", Operator, Labelled, false, "Let agents plan an experiment; nothing is touched.";
     Run = "run", Operator, Labelled, false, "Ask for a run; where approval is needed, it waits for that.";
     Abort = "abort", Operator, Labelled, false, "Abort one run.";
+    KeepBaseline = "keep-baseline", Operator, Anyone, false, "Keep the last runs of experiments as a baseline of the gate.";
     Recover = "recover", Operator, Labelled, false, "Let an agent try again to undo what is stuck.";
     Acknowledge = "acknowledge", Operator, Labelled, false, "Say that what a run may have left on a host is gone: other runs may be put on it.";
     Schedule = "schedule", Operator, Labelled, false, "Create, change, suspend or delete a schedule.";

@@ -28,6 +28,7 @@ fn the_table_says_for_each_action_the_least_role() {
     plan               operator  Labelled
     run                operator  Labelled
     abort              operator  Labelled
+    keep-baseline      operator  Anyone
     recover            operator  Labelled
     acknowledge        operator  Labelled
     schedule           operator  Labelled

@@ -44,6 +44,16 @@ pub struct RunRequest {
     pub deadline: Option<Timestamp>,
 }
 
+/// A baseline of the gate that is to be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BaselineRequest {
+    /// JSON of kind `GateBaseline`, as `faultline gate --baseline` writes it.
+    pub document: String,
+    /// The version that was read: it is kept only if nobody changed it since.
+    pub version: i64,
+}
+
 /// Which page of a list is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

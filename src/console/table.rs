@@ -34,6 +34,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         endpoint(POST, "/v1/runs/{run}/approval", "approveRun", "Approve the plan of a run", Action::Approve, does::approve),
         endpoint(POST, "/v1/runs/{run}/cancel", "cancelRun", "Cancel a run that waits; have one that is under way undo everything and end", Action::Abort, does::cancel),
 
+        endpoint(GET, "/v1/baselines/{baseline}", "showBaseline", "The last runs of experiments under a name, with which the gate compares", Action::See, does::baseline),
+        endpoint(PUT, "/v1/baselines/{baseline}", "putBaseline", "Keep them, in place of the version that was read", Action::KeepBaseline, does::put_baseline),
+
         endpoint(GET, "/v1/agents", "listAgents", "Agents by name: labels, health, faults in place, undos that are stuck, what runs may have left", Action::See, does::agents),
         endpoint(GET, "/v1/agents/{agent}", "showAgent", "One agent with its certificates", Action::See, does::agent),
         endpoint(POST, "/v1/agents/{agent}/revoke", "revokeAgent", "Take an agent out of the fleet at once", Action::RevokeHost, does::revoke_agent),

@@ -9,6 +9,7 @@ pub mod agents;
 pub mod api_tokens;
 pub mod approve;
 pub mod audit;
+pub mod baselines;
 pub mod budgets;
 pub mod cancel;
 mod command;
@@ -34,6 +35,8 @@ mod suitable;
 pub mod unclean;
 mod waiting;
 
+#[cfg(test)]
+mod baselines_tests;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod agents;
 mod api_tokens;
 mod approvals;
 mod audit;
+mod baselines;
 mod budgets;
 mod certificates;
 mod columns;
@@ -88,6 +89,7 @@ pub use self::slots::{Occasion, Slot, SlotClaim, SlotOutcome};
 pub use self::tokens::TokenRefusal;
 pub use self::transaction::ATTEMPTS;
 pub use self::unclean::{Leftover, Leftovers, UncleanHost};
+pub use baselines::KeptBaseline;
 
 /// How many connections one controller holds to a PostgreSQL, and how many it reads a SQLite file with.
 const CONNECTIONS: u32 = 8;

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod audit;
+mod baselines;
 mod budgets;
 mod concurrency;
 mod crash;
