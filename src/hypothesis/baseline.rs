@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::decide::{Cause, Compared, Outcome};
 use super::judge::Judge;
-use super::statistics::{Dispersion, Unfit, unfit};
+use super::statistics::{Dispersion, Events, Unfit, unfit};
 use super::stream::Stream;
 use super::verdict::{Phase, Verdict};
 use super::watch::Watch;
@@ -50,7 +50,8 @@ impl Judge {
             let latencies = watch.bound.compares_latencies().then(ranked);
             Compared::of(&watch.window(stream, &sums, 0), None, latencies)
         });
-        let blocks = watch.blocks(stream, phases);
+        let beats = watch.beats(stream, phases, Phase::Before);
+        let blocks: Vec<Events> = beats.into_iter().map(|(_, events)| events).collect();
         Baseline { dispersion: Dispersion::of(&blocks), unfit: unfit(&*self.rule, &blocks, self.unfit_rate), reference }
     }
 

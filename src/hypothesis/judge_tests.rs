@@ -33,7 +33,7 @@ fn a_slow_dependency_violates_the_quantile_and_says_by_how_much() {
     let during = trial.verdict(Phase::During);
     assert_eq!((during.verdict, during.measured, during.bad), (Verdict::Violated, Some(512.0), 150.0));
     insta::assert_snapshot!(during.measured_text, @"p99 512 ms");
-    insta::assert_snapshot!(during.because, @"p99 512 ms, not below 300 ms; 1,500 requests, 150 slower: 10%, 1% allowed");
+    insta::assert_snapshot!(during.because, @"p99 512 ms, not below 300 ms; 1,500 requests, 150 slower: 10%, 1% allowed; it began 0 s after the first injection, with 95% between 0 s and 1 s");
 }
 
 #[test]
@@ -101,4 +101,19 @@ fn nothing_at_all_is_no_data() {
     trial.phase(Phase::Before, (0, 30), "checkout", 50, |_, _| None);
     assert_eq!(trial.verdict(Phase::Before).verdict, Verdict::NoData);
     assert!(matches!(trial.judge.is_steady(30.0), Steady::NotYet(_)));
+}
+
+#[test]
+fn a_violation_says_when_it_began() {
+    let mut trial = Trial::new(CHECKOUT);
+    trial.phase(Phase::Before, (0, 30), "checkout", 50, failing(0.0));
+    // Well for 7 s under the fault, then broken: 3 in 10.
+    let broken = |at: f64, _: &mut _| {
+        let failure = (at >= 37.0 && (at * 50.0).round() % 10.0 < 3.0).then(|| "status 500".to_owned());
+        Some(Reading::Request { latency: 0.02, failure })
+    };
+    trial.phase(Phase::During, (30, 90), "checkout", 50, broken);
+    let during = trial.verdict(Phase::During);
+    assert_eq!(during.verdict, Verdict::Violated);
+    insta::assert_snapshot!(during.because, @"795 of 3,000 requests failed: 26.5%, not below 1%; it began 7 s after the first injection, with 95% between 7 s and 8 s");
 }

@@ -17,7 +17,7 @@ pub(super) struct Judged<'a> {
     pub(super) window: Window<'a>,
     number: usize,
     pub(super) outcome: Outcome,
-    comparison: Comparison,
+    pub(super) comparison: Comparison,
 }
 
 /// What the windows of a phase are compared with, one restart after the other.
@@ -147,6 +147,9 @@ impl Judge {
     pub(super) fn verdict(&self, watch: &Watch, phase: Phase, judged: &Judged<'_>) -> ObjectiveVerdict {
         let mut verdict = self.verdict_alone(watch, phase, judged);
         verdict.effect = self.effect(watch, phase, judged);
+        if let Some(onset) = self.onset(watch, phase, judged) {
+            verdict.because = format!("{}; {onset}", verdict.because);
+        }
         verdict
     }
 

@@ -29,6 +29,7 @@
 //!
 //! These are the probabilities for the worst system, which lies exactly at its bound.
 //!
+//! An objective on bad events that the fault violated says when that began, as the likelihood of a change has it.
 //! Every verdict bears its effect: what was measured, or its difference from the reference, with an interval that holds
 //! the truth at every look with the probability that the document states.
 //!
@@ -89,6 +90,7 @@ mod kinds_tests;
 #[cfg(test)]
 mod law_tests;
 mod needs;
+mod onset;
 mod phases;
 #[cfg(test)]
 mod recovery_tests;

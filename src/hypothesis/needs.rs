@@ -3,9 +3,13 @@
 use super::Judge;
 use super::bound::Bound;
 use super::cadence::Cadence;
-use super::statistics::{DecisionRule, events_to_decide, seconds_to_decide};
+use super::statistics::{
+    DecisionRule, Margin, events_to_compare_quantiles, events_to_compare_shares, events_to_decide,
+    seconds_to_compare_rates, seconds_to_decide,
+};
 
-/// The shortest phase in which an objective can be shown to hold, if nothing at all goes wrong in it.
+/// The shortest phase in which an objective can be shown to hold, if nothing at all goes wrong in it. Against a
+/// reference, that must be as long.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Need {
     /// The objective in a few words.
@@ -38,7 +42,21 @@ fn seconds(bound: Bound, cadence: Cadence, error_rate: f64, rule: &dyn DecisionR
             Some(events / cadence.starts? + cadence.lateness)
         }
         Bound::Rate { floor } => Some(seconds_to_decide(rule, floor, cadence.starts?, error_rate)? + cadence.lateness),
-        Bound::Share { .. } | Bound::LatencyOver { .. } | Bound::ErrorsOver { .. } => None,
+        // So long must the reference last as well: the baseline, or the fault beside a control.
+        Bound::Share { share } => {
+            let margin = Margin { factor: share, plus: 0.0 };
+            Some(seconds_to_compare_rates(rule, cadence.starts?, margin, error_rate)? + cadence.lateness)
+        }
+        Bound::LatencyOver { quantile, margin } => {
+            let events = events_to_compare_quantiles(rule, quantile, margin, error_rate)?;
+            Some(events / cadence.starts? + cadence.lateness)
+        }
+        // Of a reference without an error a percentage is nothing.
+        Bound::ErrorsOver { margin } if margin.plus <= 0.0 => None,
+        Bound::ErrorsOver { margin } => {
+            let events = events_to_compare_shares(rule, 0.0, 0.0, margin, error_rate)?;
+            Some(events / cadence.starts? + cadence.lateness)
+        }
         Bound::Saturation { .. } | Bound::Value { .. } => Some(3.0 * cadence.interval),
     }
 }
@@ -60,5 +78,12 @@ mod tests {
         let never = "checkout: { http: { url: 'http://127.0.0.1/', rate: 50/s } }";
         let never = with_objectives(never, "{ signal: checkout, traffic: { atLeast: 50/s } }");
         assert_eq!(needs(&never), None, "a prober never sends more than its rate");
+        let shop = "shop: { http: { url: 'http://127.0.0.1/', rate: 2/s } }";
+        let relative = |objective: &str| needs(&with_objectives(shop, &format!("{{ signal: shop, {objective} }}")));
+        let errors = relative("errors: { atMost: +1pp, of: baseline }").expect("known");
+        let latency = relative("latency: { quantile: 0.9, atMost: +10%, of: baseline }").expect("known");
+        assert!(errors > 190.0 && latency > 15.0 && errors > latency, "{errors} {latency}");
+        assert_eq!(relative("errors: { atMost: +50%, of: baseline }"), None, "a percentage of nothing");
+        assert!(relative("traffic: { atLeast: 80%, of: baseline }").is_some());
     }
 }

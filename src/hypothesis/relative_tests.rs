@@ -41,7 +41,7 @@ fn errors_against_the_baseline() {
         assert_eq!(trial.verdict(Phase::Before).verdict, Verdict::Held, "the baseline is what it is");
     }
     let judged = errors(objective, 0.01, 0.06).verdict(Phase::During);
-    insta::assert_snapshot!(judged.reason(), @"shop: errors at most +1pp over the baseline: 177 of 3,000 requests failed: 5.9%, 0.867% of 3,000 in the baseline; at most +1pp asked");
+    insta::assert_snapshot!(judged.reason(), @"shop: errors at most +1pp over the baseline: 177 of 3,000 requests failed: 5.9%, 0.867% of 3,000 in the baseline; at most +1pp asked; it began 0 s after the first injection, with 95% between 0 s and 2 s");
     assert_eq!(judged.measured_text, "5.9% of 3,000, 0.867% in the baseline");
     let effect = judged.effect.expect("an effect").text;
     assert!(effect.starts_with("errors +5.03pp over the baseline, with 95% from +"), "{effect}");
@@ -127,7 +127,7 @@ fn a_control_has_the_same_weather() {
     assert_eq!(judged.verdict, Verdict::Held, "{}", judged.because);
     let judged = beside(objective, 0.08, well);
     assert_eq!(judged.verdict, Verdict::Violated, "{}", judged.because);
-    insta::assert_snapshot!(judged.reason(), @"shop: errors at most +2pp over the control spare: 221 of 3,000 requests failed: 7.37%, 0% of 3,000 in the control spare; at most +2pp asked");
+    insta::assert_snapshot!(judged.reason(), @"shop: errors at most +2pp over the control spare: 221 of 3,000 requests failed: 7.37%, 0% of 3,000 in the control spare; at most +2pp asked; it began 0 s after the first injection, with 95% between 0 s and 1 s");
 }
 
 #[test]

@@ -82,8 +82,9 @@ pub(super) struct Watch {
     settled: [Vec<Segment>; 3],
     /// Every number that was read, in order of time.
     numbers: Vec<(f64, f64)>,
-    /// The baseline beat by beat, as far as it is settled: what tells whether its bad events come in bursts.
-    beats: BTreeMap<u32, Counts>,
+    /// The baseline and the fault beat by beat, as far as they are settled: what tells whether bad events come in bursts,
+    /// and since when.
+    beats: [BTreeMap<u32, Counts>; 2],
 }
 
 /// The sums of a phase from each restart to its end, so that entry 0 is the whole phase.
@@ -123,7 +124,7 @@ impl Watch {
             kept: Kept::default(),
             settled,
             numbers: Vec::new(),
-            beats: BTreeMap::new(),
+            beats: [BTreeMap::new(), BTreeMap::new()],
         }
     }
 
@@ -140,8 +141,10 @@ impl Watch {
     /// Adds a sample to the sums of its phase, for good.
     pub(super) fn settle(&mut self, phases: &Phases, beat: f64, at: f64, reading: &Reading) {
         let Some((phase, number)) = place(phases, at) else { return };
-        if phase == Phase::Before && self.bound.counts_bad_events() {
-            self.beats.entry(beat_of(phases, beat, at)).or_default().add(self.bound.meaning(reading));
+        if self.bound.counts_bad_events()
+            && let Some(beats) = self.beats.get_mut(phases::index(phase))
+        {
+            beats.entry(beat_of(phases, phase, beat, at)).or_default().add(self.bound.meaning(reading));
         }
         if let Some(segments) = self.settled.get_mut(phases::index(phase)) {
             if segments.len() <= number {
@@ -190,15 +193,17 @@ impl Watch {
         Some(Sums { span, to, from_restart: sums })
     }
 
-    /// The bad and good events of the baseline beat by beat, which tell of bursts; none where they are not counted.
-    pub(super) fn blocks(&self, stream: &Stream, phases: &Phases) -> Vec<Events> {
+    /// The bad and good events of the baseline or of the fault, in the beats that hold any reading, with their numbers;
+    /// none where such events are not counted.
+    pub(super) fn beats(&self, stream: &Stream, phases: &Phases, phase: Phase) -> Vec<(u32, Events)> {
         if !self.bound.counts_bad_events() {
             return Vec::new();
         }
         let beat = stream.cadence.beat();
-        let mut beats: Vec<(u32, Counts)> = self.beats.iter().map(|(number, counts)| (*number, *counts)).collect();
-        for (at, reading) in stream.fresh.iter().filter(|(at, _)| phases.of(*at) == Some(Phase::Before)) {
-            let number = beat_of(phases, beat, *at);
+        let settled = self.beats.get(phases::index(phase)).into_iter().flatten();
+        let mut beats: Vec<(u32, Counts)> = settled.map(|(number, counts)| (*number, *counts)).collect();
+        for (at, reading) in stream.fresh.iter().filter(|(at, _)| phases.of(*at) == Some(phase)) {
+            let number = beat_of(phases, phase, beat, *at);
             let place = beats.partition_point(|(found, _)| *found < number);
             if beats.get(place).is_none_or(|(found, _)| *found != number) {
                 beats.insert(place, (number, Counts::default()));
@@ -207,7 +212,7 @@ impl Watch {
                 counts.add(self.bound.meaning(reading));
             }
         }
-        beats.iter().map(|(_, counts)| counts.events()).collect()
+        beats.iter().map(|(number, counts)| (*number, counts.events())).collect()
     }
 
     /// The numbers that were read from one moment to another.
@@ -276,9 +281,9 @@ impl Watch {
     }
 }
 
-/// The beat of the baseline to which a moment belongs.
-fn beat_of(phases: &Phases, beat: f64, at: f64) -> u32 {
-    let since = at - phases.span(Phase::Before).map_or(0.0, |span| span.begin);
+/// The beat of a phase to which a moment belongs.
+fn beat_of(phases: &Phases, phase: Phase, beat: f64, at: f64) -> u32 {
+    let since = at - phases.span(phase).map_or(0.0, |span| span.begin);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a range that fits")]
     let number = (since / beat).clamp(0.0, 4e9) as u32;
     number

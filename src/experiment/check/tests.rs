@@ -189,6 +189,21 @@ fn too_little_data_to_decide_is_said_beforehand() {
 }
 
 #[test]
+fn too_little_to_compare_is_said_beforehand() {
+    let relative =
+        |objective: &str, rate: &str| findings(&with("errors: { below: 1% }", objective).replace("rate: 50/s", rate));
+    let errors = "errors: { atMost: +1pp, of: baseline }";
+    assert_eq!(relative(errors, "rate: 50/s"), Vec::<String>::new());
+    let found = relative(errors, "rate: 2/s");
+    assert_eq!(found.len(), 1, "{found:?}");
+    insta::assert_snapshot!(found[0], @"Warning spec.steadyState[0].errors: the fault of 30s brings 60 events and its reference of 30s brings 60, and even if nothing gets worse about 470 of each are needed: this stays inconclusive");
+    let latency = "latency: { quantile: 0.99, atMost: +10%, of: baseline }";
+    let found = relative(latency, "rate: 2/s");
+    assert!(found.len() == 1 && found[0].starts_with("Warning spec.steadyState[0].latency"), "{found:?}");
+    assert_eq!(relative("latency: { quantile: 0.5, atMost: +10%, of: baseline }", "rate: 50/s"), Vec::<String>::new());
+}
+
+#[test]
 fn one_wrong_value_does_not_hide_the_next() {
     let text = with("rate: 50/s", "rate: 50").replace("below: 1%", "bellow: 1%").replace("observe: 30s", "observe: 30");
     assert_eq!(

@@ -1,9 +1,12 @@
 //! How much more data a decision needs, if what comes is like what came.
 
-use super::{DecisionRule, threshold};
+use super::{DecisionRule, Events, Margin, Pace, Ranked, quantile_is_below, rate_is_above, share_is_below, threshold};
 
 /// More events than anybody waits for.
 const MOST_EVENTS: f64 = 5e6;
+
+/// Fewer events of each show nothing of two samples.
+const FEWEST_EVENTS: f64 = 2.0;
 
 /// More seconds than anybody waits for: a week.
 const MOST_SECONDS: f64 = 604_800.0;
@@ -41,6 +44,62 @@ pub fn seconds_to_decide(rule: &dyn DecisionRule, floor: f64, rate: f64, error_r
     smallest(decided, needed / told, MOST_SECONDS.min(MOST_EVENTS / floor.max(rate)))
 }
 
+/// How many events each of two samples needs until the one is shown to be at most the other with its margin, if their
+/// shares of bad events stay as they are. Nothing where no reasonable number shows it.
+pub fn events_to_compare_shares(
+    rule: &dyn DecisionRule,
+    here: f64,
+    reference: f64,
+    margin: Margin,
+    error_rate: f64,
+) -> Option<f64> {
+    let needed = threshold(error_rate);
+    let sample = |events: f64, share: f64| Events { bad: events * share, good: events * (1.0 - share) };
+    let shown =
+        |events: f64| share_is_below(rule, sample(events, here), sample(events, reference), margin, needed) >= needed;
+    smallest(shown, FEWEST_EVENTS, MOST_EVENTS).map(f64::ceil)
+}
+
+/// How many events each of two samples needs at least until a quantile of the one is shown to be at most the other's with
+/// its margin: if all latencies are alike, which is the easiest case. Nothing where no reasonable number shows it.
+pub fn events_to_compare_quantiles(
+    rule: &dyn DecisionRule,
+    quantile: f64,
+    margin: Margin,
+    error_rate: f64,
+) -> Option<f64> {
+    let shown = |events: f64| quantiles_are_shown(rule, quantile, events, events, margin, error_rate);
+    smallest(shown, FEWEST_EVENTS, MOST_EVENTS).map(f64::ceil)
+}
+
+/// Whether so many events of each sample, all alike, show that a quantile is at most the reference's with its margin.
+pub fn quantiles_are_shown(
+    rule: &dyn DecisionRule,
+    quantile: f64,
+    here: f64,
+    reference: f64,
+    margin: Margin,
+    error_rate: f64,
+) -> bool {
+    let needed = threshold(error_rate);
+    // So large that a margin in seconds is small beside it.
+    let latency = 1.0 + 10.0 * margin.plus;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most some millions")]
+    let alike = |events: f64| Ranked::new([(latency, events as u64)], 0);
+    quantile_is_below(rule, quantile, &alike(here), &alike(reference), margin, needed) >= needed
+}
+
+/// How many seconds each of two samples needs until the one is shown to come at least at the other's rate with its margin,
+/// if both keep coming at `rate` a second.
+pub fn seconds_to_compare_rates(rule: &dyn DecisionRule, rate: f64, margin: Margin, error_rate: f64) -> Option<f64> {
+    let needed = threshold(error_rate);
+    let shown = |seconds: f64| {
+        let pace = Pace { count: rate * seconds, seconds };
+        rate_is_above(rule, pace, pace, margin, needed) >= needed
+    };
+    (rate > 0.0).then(|| smallest(shown, 1.0 / rate, MOST_SECONDS.min(MOST_EVENTS / rate))).flatten()
+}
+
 /// The smallest amount, to one part in two hundred, for which a condition is true that is false below `least` and stays
 /// true once it is true.
 fn smallest(holds: impl Fn(f64) -> bool, least: f64, most: f64) -> Option<f64> {
@@ -75,6 +134,24 @@ mod tests {
         let events = events_to_decide(&SequentialTest, 0.001, 0.0, 0.01).expect("decided");
         assert!((5_500.0..=5_700.0).contains(&events), "{events}");
         assert_eq!(events_to_decide(&SequentialTest, 0.01, 0.01, 0.05), None);
+    }
+
+    #[test]
+    fn tells_the_price_of_a_comparison() {
+        let points = Margin { factor: 1.0, plus: 0.01 };
+        let best = events_to_compare_shares(&SequentialTest, 0.0, 0.0, points, 0.05).expect("shown");
+        // More than against a number, since the reference is not known either.
+        assert!((380.0..=700.0).contains(&best), "{best}");
+        let sick = events_to_compare_shares(&SequentialTest, 0.005, 0.005, points, 0.05).expect("shown");
+        assert!(sick > 2.0 * best, "{sick}");
+        assert_eq!(events_to_compare_shares(&SequentialTest, 0.03, 0.0, points, 0.05), None);
+        let p90 = events_to_compare_quantiles(&SequentialTest, 0.9, Margin { factor: 1.2, plus: 0.0 }, 0.05);
+        let p99 = events_to_compare_quantiles(&SequentialTest, 0.99, Margin { factor: 1.0, plus: 0.02 }, 0.05);
+        let (p90, p99) = (p90.expect("shown"), p99.expect("shown"));
+        assert!(p90 > 30.0 && p99 > 5.0 * p90, "{p90} {p99}");
+        assert!(quantiles_are_shown(&SequentialTest, 0.9, p90, p90, Margin { factor: 1.2, plus: 0.0 }, 0.05));
+        let rates = seconds_to_compare_rates(&SequentialTest, 20.0, Margin { factor: 0.8, plus: 0.0 }, 0.05);
+        assert!(rates.is_some_and(|seconds| (5.0..=60.0).contains(&seconds)), "{rates:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::experiment::document::quantile_name;
 use crate::hypothesis::bound::Bound;
 use crate::hypothesis::decide::{Compared, Comparison};
+use crate::hypothesis::statistics::events_to_compare_shares;
 
 use super::{Facts, count, percent, time, unit};
 
@@ -83,6 +84,19 @@ pub(super) fn undecided(facts: &Facts<'_>) -> String {
             format!(
                 "{name} saw not one error, and a percentage of nothing is nothing: allow percentage points, such as +0.5pp"
             )
+        }
+        Bound::ErrorsOver { margin } => {
+            let both = compared(facts).and_then(|compared| facts.window.counts.share().zip(compared.events.share()));
+            let needed =
+                both.and_then(|(here, of)| events_to_compare_shares(facts.rule, here, of, margin, facts.rates.health));
+            match needed.map(|needed| needed * facts.window.dispersion) {
+                Some(needed) if needed > facts.window.counts.total() => {
+                    let noun = unit(facts, needed);
+                    format!("needs about {} {noun}, and as many in {name}", count(needed.ceil()))
+                }
+                Some(_) => format!("needs a longer look at {name}"),
+                None => "too near what is allowed for any wait to tell".into(),
+            }
         }
         _ => format!("needs more events, or a longer look at {name}"),
     }
