@@ -83,7 +83,7 @@ impl Api {
         let [enrolment, token_id] = &self.ids;
         let run = if endpoint.name == "approveRun" { &self.waiting.0 } else { &self.run };
         let path = endpoint.path.replace("{run}", run).replace("{agent}", "db-1").replace("{schedule}", "nightly");
-        let path = path.replace("{gameDay}", &self.game_day.0);
+        let path = path.replace("{gameDay}", &self.game_day.0).replace("{baseline}", "main");
         let path = match endpoint.path.contains("enrolment") {
             true => path.replace("{token}", enrolment),
             false => path.replace("{token}", token_id),
@@ -100,6 +100,10 @@ impl Api {
             "createEnrolmentToken" | "verifyAudit" | "beginRotation" => json!({}),
             "switchRotation" | "finishRotation" => json!({ "force": { "reason": "a test" } }),
             "putSchedule" => json!({ "document": SCHEDULE }),
+            "putBaseline" => {
+                let empty = json!({ "apiVersion": "faultline.dev/v1", "kind": "GateBaseline", "baselines": {} });
+                json!({ "document": empty.to_string(), "version": 0 })
+            }
             "createToken" => json!({ "name": "ci", "role": "viewer" }),
             _ => Value::Null,
         };

@@ -17,7 +17,7 @@ async fn a_baseline_is_read_by_viewers_and_kept_by_operators_who_have_read_it() 
         put.map(|view| view.version).map_err(|error| error.class().0)
     };
     assert_eq!(put(&viewer, 0, EMPTY).await, Err(403));
-    assert_eq!(put(&ann, 0, "{}").await, Err(422), "it is no baseline");
+    assert_eq!(put(&ann, 0, "{}").await, Err(400), "it is no baseline");
     assert_eq!(put(&ann, 0, EMPTY).await, Ok(1));
     assert_eq!(put(&ann, 0, EMPTY).await, Err(409), "somebody kept one meanwhile");
     assert_eq!(put(&ann, 1, EMPTY).await, Ok(2));
