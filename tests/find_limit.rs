@@ -124,3 +124,42 @@ fn a_search_is_planned_first_and_can_be_interrupted() {
     assert!(out.contains("nothing is known of the limit after 1 run"), "{out}\n{err}");
     lab.assert_nothing_left();
 }
+
+/// A delay with which every checkout would fail: as a placebo it is planned, guarded, undone and judged, and nothing fails. A gate of two
+/// such runs has no false alarm.
+#[test]
+fn a_placebo_does_everything_but_inject() {
+    let lab = Lab::new();
+    let file = example();
+    let file = file.to_str().unwrap();
+    let deadly = ["--set", "method[1].inject.fault.network-latency.delay=10s"];
+    let output = lab.faultline(&[&["run", file, "--placebo"], &deadly[..]].concat()).output().unwrap();
+    let (out, err) = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    assert!(out.contains("placebo: nothing was injected"), "{out}");
+    let entries = lab.journal();
+    assert!(matches!(&entries[0].event, Event::Started(started) if started.placebo));
+    let (mut planned, mut undone) = (0, 0);
+    for entry in &entries {
+        match &entry.event {
+            Event::Planned { plan, .. } => {
+                assert!(plan.steps.is_empty() && plan.notes[0].starts_with("placebo, not done: "), "{plan:?}");
+                planned += 1;
+            }
+            Event::Undone { verified, .. } => undone += usize::from(*verified),
+            Event::Evidence { .. } => panic!("{entry:?}"),
+            _ => {}
+        }
+    }
+    assert!(injected(&entries) && planned == 1 && undone == 1, "{planned} {undone}");
+    let report = lab.faultline(&["report", "latest", "--format", "json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert_eq!((&report["placebo"], &report["verdict"]), (&true.into(), &"held".into()));
+    let output =
+        lab.faultline(&[&["gate", file, "--placebo-rate", "2", "--json"], &deadly[..]].concat()).output().unwrap();
+    let (out, err) = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    let result: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&result["all"]["judged"], &result["all"]["alarms"]), (&2.into(), &0.into()), "{out}");
+    lab.assert_nothing_left();
+}

@@ -40,6 +40,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         set: Vec::new(),
         seed: None,
         dry_run: false,
+        placebo: false,
         out: arguments.out,
         junit: None,
         controller: ControllerFlags::default(),

@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Print the plan and touch nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Do everything but the faults' own steps: nothing is injected, and the verdict is about the system as it is
+    #[arg(long, conflicts_with = "controller")]
+    pub placebo: bool,
     /// Make the run's folder below this one instead of in the state folder
     #[arg(long, value_name = "DIR", conflicts_with = "controller")]
     pub out: Option<PathBuf>,
@@ -187,6 +190,7 @@ fn one(
         text: loaded.text.clone(),
         seed: arguments.seed.or(loaded.document.spec.seed).unwrap_or_else(draw_seed),
         runs: arguments.out.clone().unwrap_or_else(|| state.runs()),
+        placebo: arguments.placebo,
     };
     let mut live = Live::new(&loaded.document, LiveTarget::choose(global));
     let outcome = run::execute(&request, state, &mut live);

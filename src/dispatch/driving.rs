@@ -101,6 +101,7 @@ impl Dispatcher {
             text: texts.document,
             seed: run.seed,
             runs: self.folder.clone(),
+            placebo: false,
         };
         Ok((request, ground))
     }

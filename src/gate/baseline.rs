@@ -108,10 +108,10 @@ impl BaselineFile {
     }
 
     /// Adds a run, and forgets the oldest beyond so many. Only runs that came to a verdict about the system are kept: held,
-    /// violated and not decided ones.
+    /// violated and not decided ones, and no placebo.
     pub fn add(&mut self, baseline: &str, report: &RunReport, kept: usize) {
         let judged = matches!(report.verdict, RunVerdict::Held | RunVerdict::Violated | RunVerdict::Inconclusive);
-        if !judged {
+        if !judged || report.placebo {
             return;
         }
         let objectives = report.objectives.iter().filter_map(|row| {

@@ -8,6 +8,7 @@ pub mod baseline;
 pub mod candidate;
 pub mod drive;
 pub mod meet;
+pub mod placebo_rate;
 pub mod quarantine;
 pub mod result;
 pub mod select;

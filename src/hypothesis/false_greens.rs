@@ -8,7 +8,7 @@ use faultline_agent::plan::Bite;
 
 use super::trial::{CHECKOUT, Trial, failing, missing, spec, with_objectives};
 use super::verdict::{ObjectiveVerdict, Phase, RunVerdict};
-use super::{FaultFacts, Injection, Judge, JudgeError, RunFacts, Steady, run_verdict};
+use super::{FaultFacts, Injection, Judge, JudgeError, PLACEBO, RunFacts, Steady, run_verdict};
 use crate::signals::sample::{Reading, Sample};
 
 /// A run in which nothing went wrong; each test breaks one link of it.
@@ -22,11 +22,26 @@ fn sound() -> RunFacts {
         interrupted: None,
         recovered: Some(8.0),
         left_behind: None,
+        placebo: false,
     }
 }
 
 fn fault(injection: Injection) -> FaultFacts {
     FaultFacts { name: "network-latency on backend".into(), injection, lost: None }
+}
+
+/// A placebo needs no effect, but everything else; whatever it comes to, it says what it is.
+#[test]
+fn a_placebo_is_judged_by_all_but_its_effect() {
+    let objectives = with_errors(0.0, 0.0, 0.0);
+    let placebo = RunFacts { placebo: true, ..sound() };
+    let (verdict, because) = run_verdict(&placebo, &objectives);
+    assert_eq!(verdict, RunVerdict::Held);
+    assert!(because.starts_with(PLACEBO) && !because.contains("measured to act"), "{because}");
+    let (verdict, because) = run_verdict(&placebo, &with_errors(0.0, 0.2, 0.0));
+    assert!(verdict == RunVerdict::Violated && because.starts_with(PLACEBO), "{because}");
+    let (verdict, _) = run_verdict(&RunFacts { left_behind: Some("a process".into()), ..placebo }, &objectives);
+    assert_eq!(verdict, RunVerdict::CleanupUnverified);
 }
 
 /// A run of three phases of 30 s with these probabilities of an error.

@@ -113,4 +113,4 @@ pub use error::JudgeError;
 pub use judge::{Judge, Steady};
 pub use needs::Need;
 pub use rejudge::rejudge;
-pub use run_verdict::{FaultFacts, Injection, InjectionFacts, RunFacts, run_verdict};
+pub use run_verdict::{FaultFacts, Injection, InjectionFacts, PLACEBO, RunFacts, run_verdict};

@@ -51,6 +51,7 @@ impl RunFacts {
             interrupted: None,
             recovered: None,
             left_behind: None,
+            placebo: started.placebo,
         };
         let mut last_reason = None;
         for Entry { event, .. } in entries {
@@ -66,7 +67,9 @@ impl RunFacts {
                     faults.entry(plan.id.clone()).or_insert((order, planned));
                 }
                 Event::Injected { fault, .. } => {
-                    let bite = Bite::NotYet("nothing was measured".into());
+                    // Of a placebo no effect is asked.
+                    let unmeasured = Bite::NotYet("nothing was measured".into());
+                    let bite = if facts.placebo { Bite::Yes } else { unmeasured };
                     set(&mut faults, fault, Injection::Injected { bite, undo_verified: false });
                 }
                 // What was refused because the run had been told to end was not a failure of the fault.

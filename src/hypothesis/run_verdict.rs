@@ -27,7 +27,12 @@ pub struct RunFacts {
     pub recovered: Option<f64>,
     /// What of the run itself (a process of a service, a scratch folder) is still there.
     pub left_behind: Option<String>,
+    /// Whether nothing was injected, on purpose.
+    pub placebo: bool,
 }
+
+/// What every report says of a placebo.
+pub const PLACEBO: &str = "placebo: nothing was injected";
 
 /// What became of one fault of the method.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +81,14 @@ pub enum Injection {
 ///
 /// The first that applies of: cleanup unverified, invalid, aborted, interrupted, refused, violated, no data,
 /// inconclusive, held. Total: whatever is missing from the facts makes the verdict worse, never better.
+///
+/// Of a placebo the sentence begins with [`PLACEBO`], and no effect is asked.
 pub fn run_verdict(facts: &RunFacts, objectives: &[ObjectiveVerdict]) -> (RunVerdict, String) {
+    let (verdict, because) = of_links(facts, objectives);
+    (verdict, if facts.placebo { format!("{PLACEBO}; {because}") } else { because })
+}
+
+fn of_links(facts: &RunFacts, objectives: &[ObjectiveVerdict]) -> (RunVerdict, String) {
     left_behind(facts)
         .map(|because| (RunVerdict::CleanupUnverified, because))
         .or_else(|| without_effect(facts).map(|because| (RunVerdict::Invalid, because)))
@@ -203,6 +215,7 @@ fn held(facts: &RunFacts, objectives: &[ObjectiveVerdict], after: f64) -> String
     let objectives = if count == 1 { "the objective was".into() } else { format!("all {count} objectives were") };
     let borne = facts.faults.iter().filter(|fault| fault.was_borne()).count();
     let faults = match facts.faults.as_slice() {
+        _ if facts.placebo => "and nothing had to be undone".into(),
         all if borne < all.len() => {
             let told: BTreeSet<&str> = all.iter().filter_map(|fault| fault.lost.as_deref()).collect();
             let told = told.into_iter().collect::<Vec<_>>().join("; ");

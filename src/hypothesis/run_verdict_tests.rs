@@ -81,6 +81,7 @@ fn held_only_if_every_link_is_there_in_all_combinations() {
                 interrupted: flag(3).then(|| "interrupted".into()),
                 recovered: flag(4).then_some(3.0),
                 left_behind: flag(5).then(|| "a process of the service shop".into()),
+                placebo: false,
             };
             for (chosen, objectives) in &judgements {
                 let (verdict, because) = run_verdict(&facts, objectives);
@@ -130,6 +131,7 @@ proptest! {
             interrupted: None,
             recovered: seconds,
             left_behind: None,
+            placebo: false,
         };
         let mut objectives: Vec<_> =
             choices.iter().enumerate().map(|(place, choice)| judged(place / 3, PHASES[place % 3], VERDICTS[*choice])).collect();
@@ -220,6 +222,7 @@ fn journal(failures: &[u32]) -> Vec<Entry> {
         seed: 7,
         experiment,
         file: "checkout.yaml".into(),
+        placebo: false,
     };
     let state = |at: f64, state: RunState| Entry { at, event: Event::State { state, because: None } };
     let mut entries = vec![Entry { at: 0.0, event: Event::Started(Box::new(started)) }, state(0.0, RunState::Steady)];

@@ -248,6 +248,7 @@ impl RunReport {
                 finished: run.finished.is_some(),
             },
             verdict,
+            placebo: run.started.placebo,
             because,
             exit_code: verdict.exit_code(),
             unknown: unknown(&run, &objectives, &left),

@@ -5,6 +5,7 @@ use faultline_agent::plan::Bite;
 use super::assemble::Collected;
 use super::model::{FaultProgress, FaultReport, Link, LinkState, ObjectiveRow, PhaseVerdict};
 use super::notation;
+use crate::hypothesis::PLACEBO;
 use crate::hypothesis::verdict::{Phase, Verdict};
 use crate::run::journal::RunState;
 
@@ -66,6 +67,9 @@ fn steady(run: &Collected, objectives: &[ObjectiveRow]) -> Link {
 
 fn bite(run: &Collected, faults: &[FaultReport]) -> Link {
     let name = "fault bites";
+    if run.started.placebo {
+        return link(name, LinkState::NotReached, PLACEBO);
+    }
     if let Some(why) = &run.too_few {
         return link(name, LinkState::Broken, why);
     }

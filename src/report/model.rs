@@ -29,6 +29,9 @@ pub struct RunReport {
     pub run: RunIdentity,
     /// How it ended.
     pub verdict: RunVerdict,
+    /// Whether nothing was injected, on purpose: then the verdict is about the system as it is, and about the judge.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub placebo: bool,
     /// Why, in one sentence.
     pub because: String,
     /// The exit code of such a run.

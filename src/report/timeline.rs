@@ -48,7 +48,13 @@ impl Words {
         let words = match event {
             Event::Started(started) => (
                 MomentKind::Run,
-                format!("run {} of {} began, seed {}", started.run, started.experiment.metadata.name, started.seed),
+                format!(
+                    "run {} of {} began, seed {}{}",
+                    started.run,
+                    started.experiment.metadata.name,
+                    started.seed,
+                    if started.placebo { ", a placebo: nothing is injected" } else { "" }
+                ),
             ),
             Event::State { state: entered, because } => {
                 let because = because.as_ref().map(|because| format!(": {because}")).unwrap_or_default();

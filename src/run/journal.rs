@@ -233,6 +233,9 @@ pub struct Started {
     pub experiment: Experiment,
     /// The file that it came from.
     pub file: String,
+    /// Whether everything was done but the faults' own steps: nothing was injected, and what was judged is the system as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub placebo: bool,
     /// On a fleet, the hosts of each injection of the method, in the order of the document.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<Vec<String>>,

@@ -41,6 +41,8 @@ pub struct RunRequest {
     pub seed: u64,
     /// Where the run's folder is made.
     pub runs: PathBuf,
+    /// Whether everything is done but the faults' own steps, so that nothing is injected.
+    pub placebo: bool,
 }
 
 /// How a run went.

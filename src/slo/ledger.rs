@@ -67,9 +67,12 @@ pub struct LedgerError {
 }
 
 impl Spending {
-    /// What a run spent, from the entries of its journal; nothing if it has no budget.
+    /// What a run spent, from the entries of its journal; nothing if it has no budget, or injected nothing on purpose.
     pub fn of(entries: &[Entry]) -> Option<Self> {
         let Event::Started(started) = &entries.first()?.event else { return None };
+        if started.placebo {
+            return None;
+        }
         Some(Self {
             run: started.run.clone(),
             experiment: started.experiment.metadata.name.clone(),

@@ -194,5 +194,6 @@ pub(crate) fn request(number: u64, lasts: Duration) -> FaultRequest {
         target: None,
         lasts: lasts.into(),
         seed: 1,
+        placebo: false,
     }
 }

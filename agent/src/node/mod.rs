@@ -59,6 +59,10 @@ pub struct FaultRequest {
     pub lasts: TimeSpan,
     /// The seed of all its chance.
     pub seed: u64,
+    /// Whether it is a placebo: planned, journaled, guarded and undone like any other, with a dose of nothing and no step at all. An
+    /// agent that does not know the word refuses the request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub placebo: bool,
 }
 
 /// The agent of this host.
@@ -161,6 +165,7 @@ impl Node {
             lasts: request.lasts,
         };
         let planned = request.fault.check().and_then(|()| request.fault.plan(context));
+        let planned = planned.map(|plan| if request.placebo { plan.placebo() } else { plan });
         planned.map(|plan| (plan, target)).map_err(|error| {
             let unsupported = matches!(error, PlanError::Unsupported { .. });
             NotPlanned { reason: with_hint(format!("{}: {error}", request.fault.name()), error.hint()), unsupported }

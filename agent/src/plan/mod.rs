@@ -63,6 +63,16 @@ impl Plan {
     pub fn undo_class(&self) -> UndoClass {
         self.steps.iter().map(Step::undo_class).max().unwrap_or(UndoClass::Kernel)
     }
+
+    /// The same without its effect: a dose of nothing and no step, so that whoever carries it out changes nothing. What is left out
+    /// stands in the notes.
+    #[must_use]
+    pub fn placebo(mut self) -> Self {
+        let left_out = self.steps.drain(..).map(|step| format!("placebo, not done: {}", step.describe()));
+        self.notes = left_out.collect();
+        self.dose.iter_mut().for_each(|dose| dose.asked = 0.0);
+        self
+    }
 }
 
 /// One measure of a fault: what was asked, in the unit in which it will be measured.

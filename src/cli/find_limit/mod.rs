@@ -128,6 +128,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         seed: arguments.seed,
         out: arguments.out.as_deref(),
         parallel: 1,
+        placebo: false,
     };
     let spec = &subject.harshest.document.spec;
     let mut watcher =

@@ -23,6 +23,8 @@ pub(in crate::cli) struct RunFlags<'a> {
     pub(in crate::cli) out: Option<&'a Path>,
     /// How many may run beside one another.
     pub(in crate::cli) parallel: usize,
+    /// Whether nothing is to be injected; only on this host.
+    pub(in crate::cli) placebo: bool,
 }
 
 /// Does the work on this host or on a controller's fleet. `private` says whether any run has a private network.

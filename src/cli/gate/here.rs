@@ -35,6 +35,7 @@ impl Ground for Here<'_> {
             text: loaded.text.clone(),
             seed: self.flags.seed.or(loaded.document.spec.seed).unwrap_or_else(draw_seed),
             runs: self.flags.out.map_or_else(|| self.state.runs(), std::path::Path::to_owned),
+            placebo: self.flags.placebo,
         };
         let mut live = live(&loaded.document, self.flags.parallel, self.global);
         let outcome = run::execute_with_orders(&request, self.state, orders, &mut live);

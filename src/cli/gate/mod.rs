@@ -4,6 +4,7 @@ mod deliver;
 mod fleet;
 pub(super) mod ground;
 mod here;
+mod placebo_rate;
 mod read;
 
 use std::path::PathBuf;
@@ -47,6 +48,16 @@ pub struct Arguments {
     /// Say what would run, how long it takes and what does not run beside one another; touch nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Run each experiment so many times with nothing injected, and tell how often the gate alarms all the same; the code is 1 if
+    /// that is shown to be more often than the documents state
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with_all = ["controller", "retry", "quarantine", "baseline", "junit", "markdown", "annotations"],
+        help_heading = "Running"
+    )]
+    pub placebo_rate: Option<u32>,
     /// The time in which everything ends, cleaning up included: `20m`
     #[arg(long, value_name = "TIME", help_heading = "Running")]
     pub within: Option<TimeSpan>,
@@ -127,6 +138,9 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         }
     };
     let Some(candidates) = read::candidates(&arguments, global)? else { return Ok(ExitCode::from(USAGE)) };
+    if let Some(times) = arguments.placebo_rate {
+        return Ok(ExitCode::from(placebo_rate::run(&arguments, &candidates, times, global, &tell)?));
+    }
     let mut notes = Vec::new();
     let quarantines = quarantines(&arguments, &candidates, &mut notes)?;
     let mut file = arguments.baseline.as_deref().map(BaselineFile::read).transpose();
@@ -147,6 +161,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         seed: arguments.seed,
         out: arguments.out.as_deref(),
         parallel: arguments.parallel,
+        placebo: false,
     };
     let private = candidates.iter().any(|candidate| candidate.loaded.document.spec.has_private_network());
     let driven = with_ground(flags, private, global, |ground| {

@@ -171,6 +171,7 @@ impl Spec {
             target: None,
             lasts: inject.lasts,
             seed: 0,
+            placebo: false,
         }
     }
 

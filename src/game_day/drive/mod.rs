@@ -266,6 +266,7 @@ impl Drive<'_> {
             text: self.day.texts.get(number).cloned().unwrap_or_default(),
             seed: resolved.seed,
             runs: self.journal.folder().join(RUNS),
+            placebo: false,
         };
         let state = self.day.state.clone();
         experiment::start(number, request, state, orders_in, watcher, self.reports.clone());

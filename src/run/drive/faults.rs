@@ -55,17 +55,18 @@ impl Drive<'_, '_> {
     pub(super) fn undo(&mut self, number: FaultNumber) {
         let Some(fault) = self.faults.get(number.0) else { return };
         let (agent, replies, id) = (Arc::clone(&fault.agent), self.replies.clone(), fault.request.id.clone());
-        let is_lost = self.machine.is_lost(number);
+        let (is_lost, placebo) = (self.machine.is_lost(number), self.request.placebo);
         tokio::spawn(async move {
             // What is measured on a host that was lost is no evidence of anything.
-            let evidence = if is_lost { None } else { agent.evidence(id.clone()).await.ok() };
+            let evidence = if is_lost || placebo { None } else { agent.evidence(id.clone()).await.ok() };
             let undone = if is_lost { undo_patiently(agent.as_ref(), &id).await } else { agent.undo(id).await };
             let _ = replies.send(Reply::Undone { fault: number, evidence, undone });
         });
     }
 
     pub(super) fn measure(&mut self, number: FaultNumber) {
-        let Some(fault) = self.faults.get_mut(number.0).filter(|fault| !fault.measuring) else { return };
+        let placebo = self.request.placebo;
+        let Some(fault) = self.faults.get_mut(number.0).filter(|fault| !fault.measuring && !placebo) else { return };
         fault.measuring = true;
         let (measuring, replies) = (fault.agent.evidence(fault.request.id.clone()), self.replies.clone());
         tokio::spawn(async move {
@@ -80,6 +81,10 @@ impl Drive<'_, '_> {
                 let id = self.id(fault);
                 self.note(Happening::Injected { fault: id, took: injected.took.as_secs_f64() });
                 self.event(Event::Injected(fault));
+                // What was not injected has no effect to be waited for.
+                if self.request.placebo && self.machine.is_active(fault) && !self.machine.has_bitten(fault) {
+                    self.event(Event::Bites(fault));
+                }
             }
             Reply::NotInjected { fault, why } => {
                 // A host that was lost says more of the run than that it did not answer.

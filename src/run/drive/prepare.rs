@@ -47,6 +47,7 @@ pub(super) fn started(request: &RunRequest, run: &str, placement: &Placement) ->
         seed: request.seed,
         experiment: request.experiment.clone(),
         file: request.file.clone(),
+        placebo: request.placebo,
         hosts: match placement {
             Placement::Here(..) => Vec::new(),
             Placement::Fleet(ground) => {
@@ -126,6 +127,7 @@ fn faults(
             faults.push(FaultRun {
                 request: FaultRequest {
                     target: target.clone(),
+                    placebo: request.placebo,
                     seed: host.as_deref().map_or(seed, |host| seed_on_host(seed, host)),
                     ..spec.fault_request(inject, run, agent.new_id())
                 },
