@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::decide::{Cause, Compared, Outcome};
+use super::decide::{Cause, Compared, Outcome, Window};
 use super::judge::Judge;
-use super::statistics::{Dispersion, Events, Unfit, unfit};
+use super::statistics::{Dispersion, Events, FEWEST_BAD, Unfit, unfit};
 use super::stream::Stream;
 use super::verdict::{Phase, Verdict};
 use super::watch::Watch;
@@ -57,7 +57,17 @@ impl Judge {
 
     /// An outcome that the baseline does not allow to be called so: neither "held" nor "violated" is said of a signal
     /// that cannot be judged.
-    pub(super) fn unless_unfit(&self, watch: &Watch, stream: &Stream, outcome: Outcome) -> Outcome {
+    pub(super) fn unless_unfit(
+        &self,
+        watch: &Watch,
+        stream: &Stream,
+        window: &Window<'_>,
+        outcome: Outcome,
+    ) -> Outcome {
+        // Looked at again and again while the baseline lasts, so that what can be told at once is told at once.
+        if self.phases.open() == Some(Phase::Before) && window.counts.bad() < FEWEST_BAD {
+            return outcome;
+        }
         if !matches!(outcome.verdict, Verdict::Held | Verdict::Violated) || !watch.bound.counts_bad_events() {
             return outcome;
         }

@@ -112,7 +112,7 @@ impl Judge {
         let outcome = decide::decide(watch.bound, &window, &comparison, rates, &*self.rule);
         // What is plainly not well before the fault is refused for that.
         let is_refused = phase == Phase::Before && outcome.verdict == Verdict::Violated;
-        let outcome = if is_refused { outcome } else { self.unless_unfit(watch, stream, outcome) };
+        let outcome = if is_refused { outcome } else { self.unless_unfit(watch, stream, &window, outcome) };
         Judged { window, number, outcome, comparison }
     }
 

@@ -8,12 +8,16 @@
 //!   effect there would be called one without a fault.
 //!
 //! Asked of a baseline that is too short to tell (fewer than eight blocks, or fewer bad events than blocks), the first
-//! says nothing; the second is a test of two samples, and says nothing by itself where there is little.
+//! says nothing; the second is a test of two samples, and says nothing by itself where there is little. Fewer than five
+//! bad events say nothing at all.
 
 use statrs::function::erf::erfc_inv;
 
 use super::dispersion::{FEWEST_BLOCKS, factors, joined, spread};
 use super::{Block, DecisionRule, Dispersion, Margin, share_is_above, threshold};
+
+/// Fewer bad events say nothing of how they come.
+pub const FEWEST_BAD: f64 = 5.0;
 
 /// Why a signal is unfit to be judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,6 +43,9 @@ pub enum Unfit {
 /// A stream without bursts or trend is called unfit with about the error rate given at most: the A/A test is exact, and
 /// of the bursts the approximation of Pearson's statistic by the chi-square distribution (Wilson and Hilferty 1931).
 pub fn unfit(rule: &dyn DecisionRule, blocks: &[Block], error_rate: f64) -> Option<Unfit> {
+    if joined(blocks).bad < FEWEST_BAD {
+        return None;
+    }
     long_bursts(blocks, error_rate / 2.0).or_else(|| drift(rule, blocks, error_rate / 2.0))
 }
 

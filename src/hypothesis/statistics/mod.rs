@@ -33,7 +33,7 @@ pub use change_point::{Change, got_worse};
 pub use comparison::{Events, Margin, Pace, rate_is_above, rate_is_below, share_is_above, share_is_below};
 pub use dispersion::{Block, Dispersion};
 pub use evidence::{averaged, multiplied};
-pub use fitness::{Unfit, unfit};
+pub use fitness::{FEWEST_BAD, Unfit, unfit};
 pub use interval::Interval;
 pub use planning::{
     events_to_compare_quantiles, events_to_compare_shares, events_to_decide, quantiles_are_shown,
