@@ -17,6 +17,7 @@ use super::flags::Global;
 use super::output;
 use crate::authority::AuthorityError;
 use crate::document::load::LoadError;
+use crate::hypothesis::AgainError;
 use crate::report::ReportError;
 use crate::report::runs::RunsError;
 use crate::services::ServiceError;
@@ -159,6 +160,9 @@ fn told(error: &(dyn Error + 'static)) -> Option<Told> {
     }
     if let Some(error) = error.downcast_ref::<ReportError>() {
         return of(PRECONDITION, error.hint());
+    }
+    if let Some(error) = error.downcast_ref::<AgainError>() {
+        return of(USAGE, error.hint().as_deref().unwrap_or_default());
     }
     if let Some(error) = error.downcast_ref::<RunsError>() {
         return of(USAGE, &error.hint());

@@ -24,6 +24,7 @@ pub mod gate;
 mod guard;
 pub mod halt;
 pub mod init;
+pub mod judge;
 pub mod keep_service;
 pub mod list;
 pub mod live;
@@ -104,6 +105,7 @@ commands! {
     Recover => recover,
     Init => init,
     Report => report,
+    Judge => judge,
     Budgets => budgets,
     Agents => agents,
     Runs => runs,

@@ -132,7 +132,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
 }
 
 /// Lines longer than this are hard to read, however wide the terminal.
-const WIDEST: usize = 110;
+pub const WIDEST: usize = 110;
 
 /// The width for text on standard output: that of the terminal, else 80.
 pub fn output_width() -> usize {

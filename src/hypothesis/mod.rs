@@ -65,6 +65,9 @@
 //! held.
 
 mod baseline;
+mod again;
+#[cfg(test)]
+mod again_tests;
 mod bound;
 mod cadence;
 mod decide;
@@ -97,6 +100,7 @@ mod recovery_tests;
 mod rejudge;
 #[cfg(test)]
 mod relative_tests;
+mod replay;
 mod run_verdict;
 #[cfg(test)]
 mod run_verdict_tests;
@@ -109,6 +113,7 @@ pub mod verdict;
 mod watch;
 mod words;
 
+pub use again::{Again, AgainError, judge_again};
 pub use error::JudgeError;
 pub use judge::{Judge, Steady};
 pub use needs::Need;

@@ -23,7 +23,7 @@ pub fn rejudge(entries: &[Entry]) -> Result<Vec<ObjectiveVerdict>, JudgeError> {
     Ok(judge.verdicts())
 }
 
-fn beginning(entries: &[Entry]) -> Result<&Started, JudgeError> {
+pub(super) fn beginning(entries: &[Entry]) -> Result<&Started, JudgeError> {
     entries
         .iter()
         .find_map(|entry| match &entry.event {

@@ -252,6 +252,7 @@ impl RunReport {
             because,
             exit_code: verdict.exit_code(),
             unknown: unknown(&run, &objectives, &left),
+            judged_again: None,
             chain: chain::links(&run, &objectives, &faults),
             guardrails: run.guardrails(),
             budget: BudgetSpent::of(entries).map(|spent| BudgetRow {

@@ -30,6 +30,7 @@ pub(super) fn render(report: &RunReport) -> String {
             (pattern())
             (banner(report))
             main {
+                (judged_again(report))
                 (chain(report))
                 (unknown(report))
                 (sections::objectives(report))
@@ -174,6 +175,19 @@ fn chain(report: &RunReport) -> Markup {
                             p { (notation::one_line(&item.detail)) }
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+fn judged_again(report: &RunReport) -> Markup {
+    html! {
+        @if let Some(again) = &report.judged_again {
+            section #judged-again {
+                div.card {
+                    h2 { "Judged again" }
+                    ul { @for line in again.sentences() { li { (notation::one_line(&line)) } } }
                 }
             }
         }

@@ -12,6 +12,10 @@ use crate::hypothesis::verdict::Phase;
 pub(super) fn render(report: &RunReport, colour: bool, width: usize) -> String {
     let page = Page { colour, width: width.max(40) };
     let mut out = page.headline(report);
+    if let Some(again) = &report.judged_again {
+        out.push('\n');
+        out.extend(again.sentences().iter().map(|line| page.paragraph(2, line, Ink::Bold)));
+    }
     out.push_str(&page.chain(report));
     out.push_str(&page.objectives(report));
     out.push_str(&page.guardrails(report));

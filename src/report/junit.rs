@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{LinkState, ReportError, RunReport, human, notation};
+use super::{JudgedAgain, LinkState, ReportError, RunReport, human, notation};
 use crate::hypothesis::verdict::{Phase, RunVerdict, Verdict};
 
 /// One report as JUnit XML.
@@ -55,6 +55,8 @@ pub(super) fn properties(report: &RunReport) -> Vec<Property> {
         properties.extend(fault.changes.iter().map(|change| Property::new(&*name, &**change)));
     }
     properties.extend(report.budget.iter().map(|budget| Property::new("error budget", &*budget.sentence)));
+    let again = report.judged_again.iter().flat_map(JudgedAgain::sentences);
+    properties.extend(again.map(|line| Property::new("judged again", &*line)));
     properties.extend(report.drift.iter().map(|line| Property::new("since the plan", &**line)));
     properties.extend(report.unknown.iter().map(|line| Property::new("not known", &**line)));
     properties

@@ -9,6 +9,10 @@ use crate::hypothesis::verdict::{Phase, RunVerdict, Verdict};
 pub(super) fn render(report: &RunReport) -> String {
     let mut out = String::new();
     headline(&mut out, report);
+    if let Some(again) = &report.judged_again {
+        let lines: Vec<String> = again.sentences().iter().map(|line| format!("- {}\n", text(line))).collect();
+        line_of(&mut out, format_args!("{}", lines.concat()));
+    }
     chain(&mut out, report);
     objectives(&mut out, report);
     guardrails(&mut out, report);

@@ -30,8 +30,8 @@ pub use journal::{Journal, read_journal};
 pub use json::schema;
 pub use model::{
     Bound, BoundRole, BoundSide, DoseRow, Failure, FaultProgress, FaultReport, GuardrailRow, HostMoment, HostReport,
-    Link, LinkState, Moment, MomentKind, ObjectiveRow, Panel, PhaseLatency, PhaseSpan, PhaseSummary, PhaseVerdict,
-    Point, ReportKind, RunIdentity, RunReport, ServiceChange, ServiceReport, SignalSeries, StepReport,
+    JudgedAgain, Link, LinkState, Moment, MomentKind, ObjectiveRow, Panel, PhaseLatency, PhaseSpan, PhaseSummary,
+    PhaseVerdict, Point, ReportKind, RunIdentity, RunReport, ServiceChange, ServiceReport, SignalSeries, StepReport,
 };
 
 use std::path::PathBuf;

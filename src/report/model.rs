@@ -1,9 +1,11 @@
 //! What a report says, as data. The JSON report is exactly this.
 
+mod again;
 mod fault;
 mod host;
 mod signal;
 
+pub use again::JudgedAgain;
 pub use fault::{DoseRow, FaultProgress, FaultReport, StepReport};
 pub use host::{HostMoment, HostReport};
 pub use signal::{Bound, BoundRole, BoundSide, Failure, Panel, PhaseLatency, PhaseSummary, Point, SignalSeries};
@@ -38,6 +40,9 @@ pub struct RunReport {
     pub exit_code: u8,
     /// What is not known, one sentence each; empty for a run that finished.
     pub unknown: Vec<String>,
+    /// That it was judged again by `faultline judge`, and what the run itself came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_again: Option<JudgedAgain>,
     /// The chain of evidence, in order: steady before, bite, hypothesis, undo, recovery. Only all of them make a pass.
     pub chain: Vec<Link>,
     /// Each objective of the steady state, judged in each phase.
