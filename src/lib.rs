@@ -25,6 +25,7 @@ pub mod report;
 pub mod run;
 pub mod sample;
 pub mod schedule;
+pub mod score;
 pub mod serve;
 pub mod services;
 pub mod signals;

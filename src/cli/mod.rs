@@ -40,6 +40,7 @@ pub mod runs;
 pub mod sample;
 pub mod schedule;
 pub mod schema;
+pub mod score;
 pub mod serve;
 mod table;
 pub mod token;
@@ -106,6 +107,7 @@ commands! {
     Init => init,
     Report => report,
     Judge => judge,
+    Score => score,
     Budgets => budgets,
     Agents => agents,
     Runs => runs,

@@ -12,6 +12,7 @@ use super::output;
 use crate::report::ink::{self, Ink};
 use crate::report::runs::{self, RunSummary};
 use crate::report::{Format, Journal, RunReport, notation};
+use crate::score::record::around_run;
 
 /// Show the report of a run again, in any format, from its journal alone
 ///
@@ -107,7 +108,8 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     } else {
         runs::find(&StateFolder::resolve(global.state.as_deref())?.runs(), &arguments.run)?
     };
-    let report = RunReport::from_journal(&Journal::read(&journal)?)?;
+    let mut report = RunReport::from_journal(&Journal::read(&journal)?)?;
+    report.service_score = around_run(&report, &journal);
     let by_file = arguments.out.as_deref().and_then(ReportFormat::of_file);
     let format = if json { Some(ReportFormat::Json) } else { arguments.format.or(by_file) };
     let format = format.unwrap_or(ReportFormat::Human);

@@ -23,6 +23,7 @@ use crate::hypothesis::verdict::RunVerdict;
 use crate::report::{self, Format, RunReport};
 use crate::run::{self, Outcome, RunRequest};
 use crate::schedule::document::ExperimentSource;
+use crate::score::record::around_run;
 use crate::slo::ledger::{self, Spending};
 use crate::targets::draw_seed;
 
@@ -164,7 +165,8 @@ pub(super) fn run_all(
     let mut reports = Vec::new();
     for document in documents {
         let outcome = one(document, arguments, &state, global)?;
-        let report = RunReport::from_entries(&outcome.entries)?;
+        let mut report = RunReport::from_entries(&outcome.entries)?;
+        report.service_score = around_run(&report, &outcome.folder.journal());
         deliver(&outcome, &report, arguments, global)?;
         reports.push(report);
         codes.push(outcome.verdict.exit_code());

@@ -145,7 +145,7 @@ fn defined_otherwise(recorded: &Spec, other: &Spec, spec: &Spec) -> Vec<String> 
 fn by_its_own(entries: &[Entry]) -> Result<Again, AgainError> {
     let objectives = rejudge(entries)?;
     let (verdict, because) = run_verdict(&RunFacts::from_entries(entries)?, &objectives);
-    Ok(written(entries, None, objectives, (verdict, because), Decisions::default()))
+    Ok(written(entries, None, &objectives, (verdict, because), Decisions::default()))
 }
 
 /// What is decided otherwise than it was in the run.
@@ -210,7 +210,7 @@ fn by_others(entries: &[Entry], started: &Started, spec: Spec, notes: &mut Vec<S
     let mut started = started.clone();
     started.experiment.spec = spec;
     let decisions = Decisions { anew: true, breach: replay.breach, recovered };
-    Ok(written(entries, Some(started), objectives, verdict, decisions))
+    Ok(written(entries, Some(&started), &objectives, verdict, decisions))
 }
 
 /// The guardrail by which the run itself was ended, if it was the first to end it.
@@ -258,17 +258,17 @@ fn conclude(
 /// The journal with the new judgement, and whether it says what the old one said.
 fn written(
     entries: &[Entry],
-    started: Option<Started>,
-    objectives: Vec<ObjectiveVerdict>,
+    started: Option<&Started>,
+    objectives: &[ObjectiveVerdict],
     (verdict, because): (RunVerdict, String),
     decisions: Decisions,
 ) -> Again {
     let mut was = None;
     let mut judged: Option<&Vec<ObjectiveVerdict>> = None;
-    let anew = Event::Judged { objectives: objectives.clone() };
+    let anew = Event::Judged { objectives: objectives.to_owned() };
     let mut new = Vec::with_capacity(entries.len() + 2);
     for entry in entries {
-        let event = match (&entry.event, &started) {
+        let event = match (&entry.event, started) {
             (Event::Started(_), Some(started)) => Event::Started(Box::new(started.clone())),
             (Event::Breached { .. } | Event::Recovered { .. }, _) if decisions.anew => continue,
             (Event::Judged { objectives: old }, _) => {
@@ -291,7 +291,7 @@ fn written(
         let at = entries.last().map_or(0.0, |entry| entry.at);
         new.push(Entry { at, event: anew });
     }
-    let judged_alike = judged.map_or(objectives.is_empty(), |old| bytes(old) == bytes(&objectives));
+    let judged_alike = judged.map_or(objectives.is_empty(), |old| bytes(old) == bytes(objectives));
     let same = judged_alike && was.as_ref() == Some(&(verdict, because));
     let breach = decisions.breach.map(|(at, breach)| (at, Event::Breached { guardrail: Box::new(breach) }));
     let recovered = decisions.recovered.map(|(at, after)| (at, Event::Recovered { after }));

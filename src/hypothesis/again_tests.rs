@@ -14,6 +14,7 @@ fn other(change: impl FnOnce(&mut Value)) -> Spec {
     let mut document = document();
     document["spec"]["steadyState"][0]["latency"]["quantile"] = json!(0.95);
     document["spec"]["steadyState"][1]["errors"]["below"] = json!("4%");
+    document["spec"]["steadyState"].as_array_mut().unwrap().truncate(2);
     change(&mut document["spec"]);
     serde_json::from_value::<Experiment>(document).unwrap().spec
 }
@@ -59,7 +60,7 @@ fn a_bound_that_is_wider_or_narrower_changes_the_verdict_with_it() {
         Some("held")
     );
     let wide = again(Ending::Violated, |spec| spec["steadyState"][0]["latency"]["below"] = json!("2s"));
-    assert!(told(&wide).starts_with("held: all 4 objectives were shown to hold"), "{}", told(&wide));
+    assert!(told(&wide).starts_with("held: all 2 objectives were shown to hold"), "{}", told(&wide));
     assert_eq!(wide.was.as_ref().map(|(verdict, _)| *verdict), Some(RunVerdict::Violated));
     let narrow = again(Ending::Held, |spec| spec["steadyState"][0]["latency"]["below"] = json!("90ms"));
     assert!(

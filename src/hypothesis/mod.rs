@@ -64,10 +64,10 @@
 //! not aborted, not interrupted, steady before, nothing violated, no data missing, nothing open, recovered. Only then
 //! held.
 
-mod baseline;
 mod again;
 #[cfg(test)]
 mod again_tests;
+mod baseline;
 mod bound;
 mod cadence;
 mod decide;

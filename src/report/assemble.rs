@@ -253,6 +253,7 @@ impl RunReport {
             exit_code: verdict.exit_code(),
             unknown: unknown(&run, &objectives, &left),
             judged_again: None,
+            service_score: None,
             chain: chain::links(&run, &objectives, &faults),
             guardrails: run.guardrails(),
             budget: BudgetSpent::of(entries).map(|spent| BudgetRow {

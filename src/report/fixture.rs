@@ -156,6 +156,20 @@ pub(crate) fn fleet_journal() -> Vec<Entry> {
     entries
 }
 
+/// A score of the run's service, before and after it.
+pub(crate) fn service_score() -> crate::score::AroundRun {
+    let week = |until: &str, score: f64, runs: usize| json!({ "until": until, "score": score, "runs": runs });
+    serde_json::from_value(json!({
+        "service": "checkout", "before": 41.2, "after": 62.5, "earlierRuns": 7,
+        "trend": [week("2026-11-07", 0.0, 1), week("2026-11-14", 41.2, 6), week("2026-11-21", 62.5, 1)],
+        "advice": [{
+            "what": "test-dependency", "about": "cache", "gain": 33.3,
+            "sentence": "test the dependency `cache`: no run of it came to a verdict",
+        }],
+    }))
+    .unwrap()
+}
+
 fn plain(mut report: RunReport) -> RunReport {
     for fault in &mut report.faults {
         fault.plan.steps.clear();

@@ -2,6 +2,7 @@
 
 mod axis;
 mod plot;
+mod resilience;
 mod sections;
 mod signals;
 
@@ -35,6 +36,7 @@ pub(super) fn render(report: &RunReport) -> String {
                 (unknown(report))
                 (sections::objectives(report))
                 (signals::section(report))
+                (resilience::section(report))
                 (sections::hosts(report))
                 (sections::faults(report))
                 (sections::timeline(report))
@@ -240,6 +242,17 @@ mod tests {
     #[test]
     fn hosts_that_vanish_come_back_and_join() {
         insta::assert_snapshot!("html-fleet", render(&fixture::thin_fleet_report()));
+    }
+
+    #[test]
+    fn the_score_of_the_service_before_and_after() {
+        let mut report = fixture::report(Ending::Held);
+        assert!(!render(&report).contains("Resilience of"), "a first run of a service has nothing to be compared with");
+        let score = crate::score::AroundRun { service: fixture::HOSTILE.into(), ..fixture::service_score() };
+        report.service_score = Some(score);
+        let page = render(&report);
+        assert_well_formed(&page);
+        assert!(!page.contains("<script") && page.contains("this one raised it to 62.5"));
     }
 
     #[test]

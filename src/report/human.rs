@@ -23,6 +23,10 @@ pub(super) fn render(report: &RunReport, colour: bool, width: usize) -> String {
         out.push_str(&page.heading("Error budget"));
         out.push_str(&page.paragraph(2, &budget.sentence, Ink::Plain));
     }
+    if let Some(score) = &report.service_score {
+        out.push_str(&page.heading(&format!("Resilience of {}", notation::one_line(&score.service))));
+        out.push_str(&page.paragraph(2, &score.sentence(), Ink::Plain));
+    }
     out.push_str(&page.hosts(report));
     for fault in &report.faults {
         out.push_str(&page.fault(fault));

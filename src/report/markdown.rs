@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{FaultProgress, FaultReport, LinkState, RunReport, notation};
 use crate::hypothesis::verdict::{Phase, RunVerdict, Verdict};
+use crate::score::text::trend;
 
 /// The report as Markdown (GitHub's, which others read too).
 pub(super) fn render(report: &RunReport) -> String {
@@ -20,6 +21,7 @@ pub(super) fn render(report: &RunReport) -> String {
         out.push_str("\n### Error budget\n\n");
         line_of(&mut out, format_args!("{}", text(&budget.sentence)));
     }
+    service_score(&mut out, report);
     hosts(&mut out, report);
     for fault in &report.faults {
         one_fault(&mut out, fault);
@@ -158,6 +160,21 @@ fn guardrails(out: &mut String, report: &RunReport) {
     }
 }
 
+fn service_score(out: &mut String, report: &RunReport) {
+    let Some(score) = &report.service_score else { return };
+    line_of(out, format_args!("\n### Resilience of {}\n", text(&score.service)));
+    line_of(out, format_args!("{}", text(&score.sentence())));
+    if let Some(trend) = trend(&score.trend) {
+        line_of(out, format_args!("\n{}", code(&trend)));
+    }
+    if !score.advice.is_empty() {
+        out.push_str("\nWhat would raise it most:\n\n");
+    }
+    for advice in &score.advice {
+        line_of(out, format_args!("- +{:.1}: {}", advice.gain, text(&advice.sentence)));
+    }
+}
+
 fn hosts(out: &mut String, report: &RunReport) {
     if !report.drift.is_empty() {
         out.push_str("\n### Since the plan was made\n\n");
@@ -257,6 +274,14 @@ mod tests {
     #[test]
     fn hosts_that_vanish_come_back_and_join() {
         insta::assert_snapshot!("markdown-fleet", render(&fixture::fleet_report()));
+    }
+
+    #[test]
+    fn the_score_of_the_service_before_and_after() {
+        let report = RunReport { service_score: Some(fixture::service_score()), ..fixture::report(Ending::Held) };
+        let text = render(&report);
+        let (_, section) = text.split_once("### Resilience").unwrap();
+        insta::assert_snapshot!("markdown-resilience", section.split_once("### ").unwrap().0);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::experiment::document::{ApiVersion, Experiment, Objective};
 use crate::hypothesis::verdict::{Phase, RunVerdict, Verdict};
+use crate::score::AroundRun;
 use crate::slo::spent::BudgetSpent;
 
 /// Everything that is known of a run. All times are seconds since it began.
@@ -52,6 +53,9 @@ pub struct RunReport {
     /// What the run spent of an error budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetRow>,
+    /// The score of the run's service before and after it, if that has earlier runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_score: Option<AroundRun>,
     /// The phases that were reached.
     pub phases: Vec<PhaseSpan>,
     /// Each fault, in the order in which it was planned.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Journal, ReportError, RunReport};
 use crate::document::suggest;
 use crate::hypothesis::verdict::RunVerdict;
-use crate::run::journal::{Entry, Event};
+use crate::run::journal::{Entry, Event, Started};
 
 /// The name of the journal in a run's folder.
 pub const JOURNAL: &str = "journal.jsonl";
@@ -175,8 +175,9 @@ fn summary(folder: PathBuf, run: String) -> RunSummary {
     }
 }
 
-/// The summary of a run that came to its end and left nothing behind, from the first and the last line of its journal.
-fn ends(journal: &Path) -> Option<RunSummary> {
+/// How a run began, when and how it ended, and why, from the first and the last line of its journal; nothing if it did not
+/// come to its end.
+pub(crate) fn first_and_last(journal: &Path) -> Option<(Box<Started>, f64, RunVerdict, String)> {
     /// The last entry is short: a verdict and a sentence.
     const TAIL: u64 = 16 * 1024;
     let mut reader = BufReader::new(File::open(journal).ok()?);
@@ -190,13 +191,19 @@ fn ends(journal: &Path) -> Option<RunSummary> {
     let last = tail.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?;
     let entry: Entry = serde_json::from_slice(last).ok()?;
     let Event::Finished { verdict, because } = entry.event else { return None };
+    Some((started, entry.at, verdict, because))
+}
+
+/// The summary of a run that came to its end and left nothing behind.
+fn ends(journal: &Path) -> Option<RunSummary> {
+    let (started, at, verdict, because) = first_and_last(journal)?;
     Some(RunSummary {
         run: started.run,
         started: Some(started.time),
         experiment: Some(started.experiment.metadata.name),
         verdict: Some(verdict),
         finished: true,
-        duration: Some(entry.at),
+        duration: Some(at),
         because,
         folder: PathBuf::new(),
     })

@@ -1,5 +1,6 @@
 //! What is wrong with an experiment that can be told without a host: everything that types alone do not forbid.
 
+mod about;
 mod alone;
 mod contradiction;
 mod hosts;
@@ -36,6 +37,7 @@ pub(crate) fn check_spec(spec: &Spec, findings: &mut Findings<'_>) {
         findings.error(&at!["spec", "errorRate"], "an error rate is above 0% and below 50%", hint);
     }
     findings.time(&at!["spec", "recovery", "within"], spec.recovery.within);
+    about::check(spec, findings);
     services::check(spec, findings);
     signals::check(spec, findings);
     slos::check(spec, findings);

@@ -1,5 +1,6 @@
 //! The types of an experiment document. `deny_unknown_fields` throughout: a misspelt key is an error, never ignored.
 
+mod about;
 mod allowance;
 mod blast_radius;
 mod budget;
@@ -16,6 +17,7 @@ mod target;
 mod tolerance;
 mod traffic_floor;
 
+pub use about::About;
 pub use allowance::Allowance;
 pub use blast_radius::{BlastRadius, HostCeiling, LabelGroup, LabelGroupError};
 pub use budget::{Budget, BurnRate};
@@ -89,6 +91,9 @@ impl DocumentKind for Experiment {
 pub struct Spec {
     /// The sentence that the experiment tests.
     pub hypothesis: String,
+    /// Of which service the experiment is, for the score of that service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
     /// Programs that the run starts itself and takes down again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub services: BTreeMap<String, Service>,
