@@ -81,6 +81,7 @@ fn trial(started: &Started, at: f64, verdict: Option<RunVerdict>, by_guardrail: 
     let began: Timestamp = started.time.parse().ok()?;
     let lasted = SignedDuration::try_from_secs_f64(at).ok()?;
     let outcome = match verdict {
+        _ if started.placebo => Outcome::Placebo,
         Some(RunVerdict::Held) => Outcome::Held,
         Some(RunVerdict::Violated) => Outcome::Violated,
         Some(RunVerdict::Aborted) if by_guardrail => Outcome::Violated,
