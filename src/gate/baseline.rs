@@ -77,6 +77,11 @@ pub struct BaselineError {
 }
 
 impl BaselineFile {
+    /// One without any runs.
+    pub fn empty() -> Self {
+        Self { api_version: ApiVersion::V1, kind: BaselineKind::GateBaseline, baselines: BTreeMap::new() }
+    }
+
     /// Reads a file; one that is not there is empty.
     ///
     /// # Errors
@@ -85,9 +90,7 @@ impl BaselineFile {
         let failed = |reason: String| BaselineError { what: "read", path: path.to_owned(), reason };
         match std::fs::read_to_string(path) {
             Ok(text) => serde_json::from_str(&text).map_err(|error| failed(error.to_string())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Self { api_version: ApiVersion::V1, kind: BaselineKind::GateBaseline, baselines: BTreeMap::new() })
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::empty()),
             Err(error) => Err(failed(error.to_string())),
         }
     }

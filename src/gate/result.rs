@@ -147,8 +147,8 @@ pub struct ExperimentResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BaselineState {
-    /// Its file.
-    pub file: PathBuf,
+    /// Its file, or the controller that keeps it.
+    pub place: String,
     /// Its name.
     pub name: String,
     /// Whether this gate's runs were added.

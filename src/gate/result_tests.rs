@@ -127,7 +127,7 @@ fn getting_worse_fails_only_if_asked() {
     for _ in 0..5 {
         file.add("main", &measuring(100.0), 10);
     }
-    let state = BaselineState { file: "baseline.json".into(), name: "main".into(), updated: false };
+    let state = BaselineState { place: "baseline.json".into(), name: "main".into(), updated: false };
     let settled = |worse_by| {
         let now = vec![Attempt::of(measuring(200.0), None)];
         let driven = Driven { attempts: BTreeMap::from([(0, now)]), ..Driven::default() };

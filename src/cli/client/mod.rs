@@ -261,7 +261,7 @@ fn refused(problem: Problem) -> Failure {
 }
 
 /// A name as a part of a path: everything but letters, digits, `-`, `_` and `.` encoded (RFC 3986, 2.1).
-pub(super) fn part(name: &str) -> String {
+pub(in crate::cli) fn part(name: &str) -> String {
     let mut text = String::new();
     for byte in name.bytes() {
         match byte {

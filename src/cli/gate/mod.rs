@@ -1,5 +1,6 @@
 //! `faultline gate`: many experiments, one exit code that a pipeline can trust.
 
+mod baseline;
 mod deliver;
 mod fleet;
 pub(super) mod ground;
@@ -14,6 +15,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use faultline_agent::units::{Percent, TimeSpan};
 
+use self::baseline::Baseline;
 use self::ground::{RunFlags, with_ground};
 use super::client::ControllerFlags;
 use super::failure::{Failure, USAGE};
@@ -22,7 +24,7 @@ use super::output;
 use crate::document::set::Setting;
 use crate::experiment::document::LabelExpression;
 use crate::gate::agenda::{self, Pace, seconds};
-use crate::gate::baseline::{self, BaselineFile};
+use crate::gate::baseline::KEPT;
 use crate::gate::drive;
 use crate::gate::quarantine::QuarantineList;
 use crate::gate::result::{BaselineState, Circumstances, settle, sum};
@@ -79,20 +81,20 @@ pub struct Arguments {
     /// Experiments that are told of and do not count: `quarantine: [ { experiment: NAME, until: 2027-01-31, reason: WHY } ]`
     #[arg(long, value_name = "FILE", help_heading = "Counting")]
     pub quarantine: Option<PathBuf>,
-    /// Compare with the last runs that this file keeps
+    /// Compare with the last runs that this file keeps, instead of those that the controller does
     #[arg(long, value_name = "FILE", help_heading = "Baseline")]
     pub baseline: Option<PathBuf>,
-    /// Which of the file's baselines
-    #[arg(long, default_value = "main", value_name = "NAME", requires = "baseline", help_heading = "Baseline")]
+    /// Which of the baselines
+    #[arg(long, default_value = "main", value_name = "NAME", help_heading = "Baseline")]
     pub baseline_name: String,
     /// Add these runs to the baseline
-    #[arg(long, requires = "baseline", help_heading = "Baseline")]
+    #[arg(long, help_heading = "Baseline")]
     pub update_baseline: bool,
     /// How many runs of an experiment a baseline keeps
-    #[arg(long, default_value_t = baseline::KEPT, value_name = "NUMBER", requires = "baseline", help_heading = "Baseline")]
+    #[arg(long, default_value_t = KEPT, value_name = "NUMBER", help_heading = "Baseline")]
     pub baseline_runs: usize,
     /// Fail if an objective is outside the spread of the last runs, and worse than their mean by more than this
-    #[arg(long, value_name = "PERCENT", requires = "baseline", help_heading = "Baseline")]
+    #[arg(long, value_name = "PERCENT", help_heading = "Baseline")]
     pub fail_if_worse: Option<Percent>,
     /// Write JUnit XML to this file
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
@@ -143,13 +145,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     }
     let mut notes = Vec::new();
     let quarantines = quarantines(&arguments, &candidates, &mut notes)?;
-    let mut file = arguments.baseline.as_deref().map(BaselineFile::read).transpose();
-    let file = file.as_mut().map_err(|error| {
-        Failure::usage(error.to_string()).hint("give another file, or move this one away: it is never written over")
-    })?;
-    if arguments.controller.controller.is_some() && arguments.baseline.is_none() {
-        notes.push("nothing is compared: a controller keeps no baselines, --baseline FILE does".into());
-    }
+    let mut baseline = Baseline::read(&arguments)?;
     let agenda = agenda(&arguments, &candidates, &tell)?;
     if arguments.dry_run {
         return Ok(ExitCode::SUCCESS);
@@ -168,21 +164,20 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         drive::drive(&candidates, agenda, ground).context("cannot listen to signals")
     })?;
     let reports: Vec<_> = driven.attempts.values().filter_map(|runs| runs.last()?.report.clone()).collect();
-    let mut state = arguments.baseline.clone().map(|file| BaselineState {
-        file,
+    let mut trouble = Vec::new();
+    let mut state = baseline.as_ref().map(|baseline| BaselineState {
+        place: baseline.place(),
         name: arguments.baseline_name.clone(),
         updated: arguments.update_baseline,
     });
-    let mut trouble = Vec::new();
-    // The comparison is with the runs before these.
-    let before = file.clone();
-    if let (Some(file), Some(state), true) = (file.as_mut(), state.as_mut(), arguments.update_baseline) {
-        reports.iter().for_each(|report| file.add(&arguments.baseline_name, report, arguments.baseline_runs));
-        if let Err(error) = file.write(&state.file) {
-            state.updated = false;
-            trouble.push(error.to_string());
-        }
+    if let (Some(baseline), Some(state), true) = (baseline.as_mut(), state.as_mut(), arguments.update_baseline)
+        && let Err(why) = baseline.add(&arguments.baseline_name, &reports, arguments.baseline_runs)
+    {
+        state.updated = false;
+        trouble.push(why);
     }
+    // The comparison is with the runs before these.
+    let before = baseline.as_ref().map(|baseline| &baseline.before);
     let result = settle(
         &candidates,
         driven,
@@ -194,7 +189,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
             },
             quarantines: &quarantines,
             today,
-            baseline: before.as_ref().zip(state.as_ref()),
+            baseline: before.zip(state.as_ref()),
             started,
             within: arguments.within.map(TimeSpan::duration),
             notes,

@@ -89,6 +89,6 @@ pub(crate) fn mixed() -> GateResult {
     let mut not_run = experiment("not-run", Standing::NotRun, 3, Vec::new());
     not_run.because = "not run: its method takes 1m, and 35s of the time box was left".into();
     let mut result = result(3, vec![held, violated, quarantined, flaky, not_decided, not_run]);
-    result.baseline = Some(BaselineState { file: "chaos/baseline.json".into(), name: "main".into(), updated: false });
+    result.baseline = Some(BaselineState { place: "chaos/baseline.json".into(), name: "main".into(), updated: false });
     result
 }

@@ -34,9 +34,9 @@ pub(super) fn render(result: &GateResult, colour: bool) -> String {
         experiment(&mut out, one, colour);
     }
     if let Some(baseline) = &result.baseline {
-        let (name, file) = (notation::one_line(&baseline.name), baseline.file.display());
+        let (name, place) = (notation::one_line(&baseline.name), notation::one_line(&baseline.place));
         let updated = if baseline.updated { "; these runs were added to it" } else { "" };
-        line(&mut out, &format!("\nBaseline {name} of {file}{updated}"));
+        line(&mut out, &format!("\nBaseline {name} of {place}{updated}"));
     }
     out
 }
