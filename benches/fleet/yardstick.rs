@@ -27,6 +27,7 @@ pub async fn round_trips(count: usize, authority: &Authority) -> Duration {
     let mut streams = Vec::with_capacity(connections);
     for _ in 0..connections {
         let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
         streams.push(accept.accept(stream).await.unwrap());
     }
     let began = Instant::now();
