@@ -453,6 +453,14 @@ fn argo_templates_run_over_a_controller() {
         let name = Path::new(artifact["path"].as_str().unwrap()).file_name().unwrap();
         assert!(reports.join(name).exists(), "{}", name.display());
     }
+    // The controller keeps its baseline, for all gates on its fleet.
+    let kept = ["gate", folder.to_str().unwrap(), "--baseline-name", "feature/x", "--update-baseline"];
+    let output = fleet.client(&kept).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let expected = format!("Baseline feature/x of {}; these runs were added to it", fleet.url());
+    assert!(told(&output).contains(&expected), "{}", told(&output));
+    let audited = fleet.client(&["audit", "list", "--action", "keep-baseline"]).output().unwrap();
+    assert!(told(&audited).contains("baseline/feature/x") && told(&audited).contains("done"), "{}", told(&audited));
     // Ended over the controller: cut by the time box, undone by the agent.
     let document = fleet.experiment(victim.0.id(), "20s", port);
     let text = std::fs::read_to_string(&document)
