@@ -87,11 +87,12 @@ fn unknown(wanted: &str, names: &[String]) -> Failure {
 fn left_out(of_no_service: usize, unreadable: usize) -> String {
     let mut told = String::new();
     if of_no_service > 0 {
-        told +=
-            &format!("{of_no_service} runs are of no service (neither spec.about nor the label `{SERVICE_LABEL}`)\n");
+        let runs = if of_no_service == 1 { "1 run is".to_owned() } else { format!("{of_no_service} runs are") };
+        told += &format!("{runs} of no service (neither spec.about nor the label `{SERVICE_LABEL}`)\n");
     }
     if unreadable > 0 {
-        told += &format!("{unreadable} journals cannot be read: `faultline report --list` names them\n");
+        let journals = if unreadable == 1 { "1 journal".to_owned() } else { format!("{unreadable} journals") };
+        told += &format!("{journals} cannot be read: `faultline report --list` names each\n");
     }
     told
 }

@@ -64,7 +64,7 @@ fn netem() -> Feature {
 
 fn owner_tables() -> Feature {
     judge(
-        try_rule(INET, None),
+        try_rule("faultline_trial_1", INET, None),
         "nftables with owner tables",
         "modprobe nf_tables",
         "CONFIG_NF_TABLES, Linux 5.12 or later",
@@ -72,8 +72,8 @@ fn owner_tables() -> Feature {
 }
 
 fn packet_queue() -> Feature {
-    let native = try_rule(INET, Some(queue_expression()));
-    let trial = if native.is_err() { try_rule(IPV4, Some(queue_target())) } else { native };
+    let native = try_rule("faultline_trial_2", INET, Some(queue_expression()));
+    let trial = if native.is_err() { try_rule("faultline_trial_3", IPV4, Some(queue_target())) } else { native };
     judge(
         trial,
         "handing packets to a queue",
@@ -84,7 +84,7 @@ fn packet_queue() -> Feature {
 
 fn cgroup_match() -> Feature {
     judge(
-        try_rule(INET, Some(cgroup_expression())),
+        try_rule("faultline_trial_4", INET, Some(cgroup_expression())),
         "matching packets by cgroup v2",
         "modprobe nft_socket",
         "CONFIG_NFT_SOCKET and CONFIG_SOCK_CGROUP_DATA, Linux 5.13 or later, cgroup v2 mounted",
@@ -106,11 +106,13 @@ fn judge(trial: Result<(), Refusal>, what: &str, command: &str, option: &str) ->
 const NFTABLES: u16 = 10;
 const INET: u8 = 1;
 const IPV4: u8 = 2;
-const TABLE: &str = "faultline_trial";
 const CHAIN: &str = "trial";
 
 /// Makes an owner table with one base chain, and one rule of one expression if one is given.
-fn try_rule(family: u8, expression: Option<Attributes>) -> Result<(), Refusal> {
+///
+/// Each trial has a name of its own: a table whose socket is closed is still there, and nobody else's to change, for as
+/// long as a process that another thread is just starting has the descriptor too.
+fn try_rule(table: &str, family: u8, expression: Option<Attributes>) -> Result<(), Refusal> {
     const NEW_TABLE: u16 = 0;
     const NEW_CHAIN: u16 = 3;
     const NEW_RULE: u16 = 6;
@@ -124,12 +126,12 @@ fn try_rule(family: u8, expression: Option<Attributes>) -> Result<(), Refusal> {
     };
     let hook = Attributes::default().put(1, &OUTPUT_HOOK.to_be_bytes()).put(2, &0u32.to_be_bytes());
     let mut requests = vec![
-        request(NEW_TABLE, family().put_text(1, TABLE).put(2, &OWNER_FLAG.to_be_bytes())),
-        request(NEW_CHAIN, family().put_text(1, TABLE).put_text(3, CHAIN).put_nested(4, &hook).put_text(7, "filter")),
+        request(NEW_TABLE, family().put_text(1, table).put(2, &OWNER_FLAG.to_be_bytes())),
+        request(NEW_CHAIN, family().put_text(1, table).put_text(3, CHAIN).put_nested(4, &hook).put_text(7, "filter")),
     ];
     if let Some(expression) = expression {
         let list = Attributes::default().put_nested(1, &expression);
-        requests.push(request(NEW_RULE, family().put_text(1, TABLE).put_text(2, CHAIN).put_nested(4, &list)));
+        requests.push(request(NEW_RULE, family().put_text(1, table).put_text(2, CHAIN).put_nested(4, &list)));
     }
     RawNetlink::open(NETFILTER)?.transaction(NFTABLES, &requests)
 }

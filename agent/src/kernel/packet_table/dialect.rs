@@ -38,12 +38,13 @@ impl Dialect {
             // The thread is not waited for: taking its namespace down needs longer than the trial.
             let trial = std::thread::Builder::new().name("trial".into()).spawn(move || {
                 if unshare(CloneFlags::CLONE_NEWNET).is_ok() {
-                    let hand_over = if works(expression::queue(1)) {
+                    let hand_over = if works("faultline_trial_1", expression::queue(1)) {
                         Some(HandOver::Expression)
                     } else {
-                        works(expression::queue_target(1)).then_some(HandOver::Target)
+                        works("faultline_trial_2", expression::queue_target(1)).then_some(HandOver::Target)
                     };
-                    let _ = tell.send(Self { hand_over, socket_mark: works(expression::socket_mark()) });
+                    let socket_mark = works("faultline_trial_3", expression::socket_mark());
+                    let _ = tell.send(Self { hand_over, socket_mark });
                 }
             });
             // Where no namespace can be made, the commonest is tried; the kernel says if it cannot.
@@ -53,9 +54,31 @@ impl Dialect {
     }
 }
 
-fn works(tried: Attributes) -> bool {
-    const NAME: &str = "faultline_trial";
-    let Ok(mut table) = OwnedTable::open(NAME) else { return false };
-    let rule = object::rule(NAME, Hook::Input, &[tried]);
-    table.commit(&[object::table(NAME), object::chain(NAME, Hook::Input, 0), rule]).is_ok()
+/// Each trial has a table of its own: one that is closed is still there for as long as a process that another thread is
+/// just starting has its descriptor too, and what nobody else may own then would look like what the kernel cannot do.
+fn works(name: &str, tried: Attributes) -> bool {
+    let Ok(mut table) = OwnedTable::open(name) else { return false };
+    let rule = object::rule(name, Hook::Input, &[tried]);
+    table.commit(&[object::table(name), object::chain(name, Hook::Input, 0), rule]).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_whose_table_somebody_holds_still_decides_nothing_of_the_next() {
+        let tried = std::thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            // As a process that is just being started holds it.
+            let mut held = OwnedTable::open("faultline_trial_1").expect("a socket");
+            held.commit(&[object::table("faultline_trial_1")]).expect("a table");
+            let works = |name| works(name, expression::counter());
+            Ok::<_, nix::Error>((works("faultline_trial_1"), works("faultline_trial_2")))
+        });
+        match tried.join().expect("no panic") {
+            Ok(worked) => assert_eq!(worked, (false, true), "the first is why each has a name of its own"),
+            Err(error) => println!("skipped: no network namespace can be made here: {error}"),
+        }
+    }
 }
