@@ -25,7 +25,7 @@ use crate::document::set::Setting;
 use crate::experiment::document::LabelExpression;
 use crate::gate::agenda::{self, Pace, seconds};
 use crate::gate::baseline::KEPT;
-use crate::gate::drive;
+use crate::gate::drive::{self, Driven};
 use crate::gate::quarantine::QuarantineList;
 use crate::gate::result::{BaselineState, Circumstances, settle, sum};
 use crate::gate::{Agenda, Candidate, Length, Quarantine, Rules, meet};
@@ -151,18 +151,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (started, today) = (jiff::Timestamp::now().to_string(), jiff::Zoned::now().date());
-    let flags = RunFlags {
-        controller: &arguments.controller,
-        as_it_is: arguments.set.is_empty(),
-        seed: arguments.seed,
-        out: arguments.out.as_deref(),
-        parallel: arguments.parallel,
-        placebo: false,
-    };
-    let private = candidates.iter().any(|candidate| candidate.loaded.document.spec.has_private_network());
-    let driven = with_ground(flags, private, global, |ground| {
-        drive::drive(&candidates, agenda, ground).context("cannot listen to signals")
-    })?;
+    let driven = carry_out(&arguments, &candidates, agenda, false, global)?;
     let reports: Vec<_> = driven.attempts.values().filter_map(|runs| runs.last()?.report.clone()).collect();
     let mut trouble = Vec::new();
     let mut state = baseline.as_ref().map(|baseline| BaselineState {
@@ -196,6 +185,28 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         },
     );
     Ok(ExitCode::from(deliver::deliver(&result, &arguments, trouble, global)?))
+}
+
+/// Runs everything to the end of the agenda, on this host or on a controller's fleet.
+fn carry_out(
+    arguments: &Arguments,
+    candidates: &[Candidate],
+    agenda: Agenda,
+    placebo: bool,
+    global: &Global,
+) -> anyhow::Result<Driven> {
+    let flags = RunFlags {
+        controller: &arguments.controller,
+        as_it_is: arguments.set.is_empty(),
+        seed: arguments.seed,
+        out: arguments.out.as_deref(),
+        parallel: arguments.parallel,
+        placebo,
+    };
+    let private = candidates.iter().any(|candidate| candidate.loaded.document.spec.has_private_network());
+    with_ground(flags, private, global, |ground| {
+        drive::drive(candidates, agenda, ground).context("cannot listen to signals")
+    })
 }
 
 fn quarantines(

@@ -1,11 +1,9 @@
 //! `faultline gate --placebo-rate`: every experiment several times, with nothing injected.
 
-use super::ground::{RunFlags, with_ground};
-use super::{Arguments, agenda};
+use super::{Arguments, agenda, carry_out};
 use crate::cli::flags::Global;
 use crate::cli::output;
 use crate::gate::Candidate;
-use crate::gate::drive;
 use crate::gate::placebo_rate::{PlaceboRate, settle};
 
 /// Runs so many placebos of each experiment, and counts alarms.
@@ -25,16 +23,7 @@ pub(super) fn run(
     if arguments.dry_run {
         return Ok(0);
     }
-    let flags = RunFlags {
-        controller: &arguments.controller,
-        as_it_is: arguments.set.is_empty(),
-        seed: arguments.seed,
-        out: arguments.out.as_deref(),
-        parallel: arguments.parallel,
-        placebo: true,
-    };
-    let private = candidates.iter().any(|candidate| candidate.loaded.document.spec.has_private_network());
-    let driven = with_ground(flags, private, global, |ground| Ok(drive::drive(&copies, agenda, ground)?))?;
+    let driven = carry_out(arguments, &copies, agenda, true, global)?;
     let result = settle(&copies, &driven);
     output::either(arguments.json, &result, || text(&result))?;
     Ok(result.exit_code)
