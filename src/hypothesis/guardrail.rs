@@ -1,21 +1,24 @@
 //! Guardrails: bounds that are tested at every moment, and whose breach ends the run at once.
 //!
 //! A steady-state objective bounds a share over a phase. A guardrail must see a change soon, however long everything was
-//! well before: so the test of harm starts anew every second, and each start is given a share of the error rate. The
-//! shares of the starts of a phase add up to a third, since there are three phases; over a whole healthy run a guardrail
-//! is breached by chance with at most its error rate, however often it is looked at.
+//! well before: so the test of harm starts anew every second, and each start is given a share of the error rate
+//! ([`starts`]). Over a whole healthy run a guardrail is breached by chance with at most its error rate, however often it
+//! is looked at.
 //!
-//! No window is shorter than five seconds. With 50 requests a second and a bound of 5% that lets a blip of a fifth of a
-//! second pass (10 of 250 failed: 4%), and still sees an outage in less than a second.
+//! No window is shorter than four seconds. With 50 requests a second and a bound of 5% that lets a blip of a fifth of a
+//! second pass (10 of 200 failed: 5%), and still sees an outage in less than a second.
 //!
 //! Where the bad events of the baseline come in bursts, so many of them count as one, as they do for objectives
-//! ([`Dispersion`](super::statistics::Dispersion)). A signal that fails in bursts is aborted for later, but it is.
+//! ([`Dispersion`](super::statistics::Dispersion)). A signal that fails in bursts is aborted for later, but it is. Where
+//! the baseline shows none it may have been too short for them, which is allowed for as well ([`starts::unseen`]).
 //!
 //! A guardrail whose signal falls silent protects nobody: silence beyond three intervals (at least three seconds) after
 //! the time that an answer may take is a breach too.
 
 mod before;
 mod burn_rate;
+mod starts;
+mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -30,11 +33,10 @@ use super::stream::Stream;
 use super::tally::Counts;
 use super::verdict::{ObjectiveVerdict, Phase, Verdict};
 use super::words::{count, percent, seconds, significant, time};
+use starts::Starts;
 
 /// The shortest window, in seconds.
-const SHORTEST: u32 = 5;
-/// For so many seconds back the test starts anew every second; beyond, only at the start of the phase.
-const LONGEST: u32 = 60;
+const SHORTEST: u32 = 4;
 /// Numbers that must be on the wrong side one after the other, and for how long together.
 const RUN: (usize, f64) = (3, 2.5);
 
@@ -112,8 +114,10 @@ impl Guardrail {
             Bound::Latency { .. } | Bound::Errors { .. } => {
                 let allowed = self.bound.ratio()?;
                 let dispersion = self.dispersion(stream, phases, phase);
+                let anywhere = dispersion.max(starts::unseen(phases));
                 self.windows(phases, phase, now).find_map(|window| {
                     let presumed = presumed(stream, &window, now)?;
+                    let dispersion = if window.is_of_phase { dispersion } else { anywhere };
                     self.ratio(&window, (presumed, dispersion), allowed, now, error_rate, rule)
                 })
             }
@@ -149,22 +153,21 @@ impl Guardrail {
 
     /// The windows that end now, the shortest first.
     fn windows(&self, phases: &Phases, phase: Phase, now: f64) -> impl Iterator<Item = Window> {
-        // The first windows of a phase begin before it, so that they too are long enough.
         let of_run = second(phases.span(Phase::Before).map_or(0.0, |span| span.begin));
-        let of_phase = second(phases.span(phase).map_or(0.0, |span| span.begin));
-        let first = of_phase.saturating_sub(SHORTEST).max(of_run);
-        let end = second(now);
-        let last = end.saturating_sub(SHORTEST).max(first);
-        let earliest = end.saturating_sub(LONGEST).clamp(first, last);
+        let starts = Starts { of_run, of_phase: second(phases.span(phase).map_or(0.0, |span| span.begin)), phase };
         let mut counts = Counts::default();
-        let mut summed = end + 1;
-        (earliest..=last).rev().chain((earliest > first).then_some(first)).map(move |from| {
+        let mut summed = second(now) + 1;
+        starts.until(second(now)).map(move |from| {
             for (_, found) in self.seconds.range(from..summed) {
                 counts.join(*found);
             }
             summed = from;
-            let number = f64::from(from - first);
-            Window { from: f64::from(from), counts, penalty: 3.0_f64.ln() + ((number + 1.0) * (number + 2.0)).ln() }
+            Window {
+                from: f64::from(from),
+                counts,
+                penalty: starts.penalty(from),
+                is_of_phase: from == starts.of_phase,
+            }
         })
     }
 
@@ -193,54 +196,7 @@ impl Guardrail {
             counts: window.counts,
             measured: Some(share * 100.0),
             measured_text: format!("{} of {}", percent(share), count((bad + good).round())),
-            because: format!(
-                "{} of {} events in the last {} {what}: {}, {} allowed",
-                count(bad),
-                count((bad + good).round()),
-                seconds(now - window.from),
-                percent(share),
-                percent(allowed)
-            ),
-        })
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what a breach is made of")]
-    fn traffic(
-        &self,
-        stream: &Stream,
-        phases: &Phases,
-        phase: Phase,
-        now: f64,
-        floor: f64,
-        error_rate: f64,
-        rule: &dyn DecisionRule,
-    ) -> Option<Breach> {
-        self.windows(phases, phase, now).find_map(|window| {
-            // Until when the window is complete: a poll covers the time up to it, and the first one in the window also
-            // some time before it.
-            let (good, covered) = match stream.cadence.starts {
-                Some(_) => (presumed(stream, &window, now)?, now - window.from),
-                None => (window.counts.good(), stream.heard? - window.from - stream.cadence.interval),
-            };
-            let covered = covered * (1.0 - window.counts.missing_share());
-            if covered <= 0.0 || window.counts.readings == 0 || good >= floor * covered {
-                return None;
-            }
-            if rule.rate_is_below(floor * covered, good) < threshold(error_rate) + window.penalty {
-                return None;
-            }
-            let rate = good / covered;
-            Some(Breach {
-                counts: window.counts,
-                measured: Some(rate),
-                measured_text: format!("{} good events/s", significant(rate, 3)),
-                because: format!(
-                    "{} good events/s over the last {}; at least {}/s asked",
-                    significant(rate, 3),
-                    seconds(covered),
-                    significant(floor, 3)
-                ),
-            })
+            because: format!("{}, {} allowed", was_bad(bad, bad + good, now - window.from, &what), percent(allowed)),
         })
     }
 
@@ -275,12 +231,28 @@ impl Guardrail {
     }
 }
 
+/// What was seen in a window. In one that is shorter than the shortest, those that are still to come count as good.
+fn was_bad(bad: f64, all: f64, lasted: f64, what: &str) -> String {
+    let share = percent(bad / all);
+    if lasted < f64::from(SHORTEST) {
+        let shortest = seconds(f64::from(SHORTEST));
+        return format!(
+            "{} events in the last {} {what}: {share} of all that come in {shortest}",
+            count(bad),
+            seconds(lasted)
+        );
+    }
+    format!("{} of {} events in the last {} {what}: {share}", count(bad), count(all.round()), seconds(lasted))
+}
+
 /// A stretch of time that ends now.
 struct Window {
     from: f64,
     counts: Counts,
     /// By how much the threshold is raised: what this start's share of the error rate costs.
     penalty: f64,
+    /// Whether it is that of the whole phase.
+    is_of_phase: bool,
 }
 
 /// The good events of a window, with those that are still under way presumed to be good.

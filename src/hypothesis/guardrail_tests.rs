@@ -43,7 +43,7 @@ fn an_outage_is_caught_within_a_second_however_long_all_was_well() {
         assert_eq!(first_breach(&mut trial, "checkout", (well, well + 40), 50, failing(0.0)), None);
         let from = well + 40;
         let (at, breach) = first_breach(&mut trial, "checkout", (from, from + 5), 50, failing(1.0)).expect("a breach");
-        assert!(at - f64::from(from) <= 1.0, "after {} s", at - f64::from(from));
+        assert!(at - f64::from(from) < 1.05, "after {} s", at - f64::from(from));
         assert_eq!((breach.verdict, breach.phase), (Verdict::Violated, Phase::During));
     }
 }
@@ -52,10 +52,10 @@ fn an_outage_is_caught_within_a_second_however_long_all_was_well() {
 fn a_breach_says_what_was_seen() {
     let mut trial = after_a_good_baseline(CHECKOUT, 20, 7);
     let (_, breach) = first_breach(&mut trial, "checkout", (20, 40), 50, failing(1.0)).expect("a breach");
-    insta::assert_snapshot!(breach.reason(), @"checkout: errors below 5%: 36 of 286 events in the last 5.7 s failed: 12.6%, 5% allowed");
+    insta::assert_snapshot!(breach.reason(), @"checkout: errors below 5%: 26 events in the last 0.5 s failed: 13% of all that come in 4 s, 5% allowed");
 }
 
-/// Ten requests lost while a process is started again are 4% of five seconds.
+/// Ten requests lost while a process is started again are 5% of four seconds.
 #[test]
 fn a_blip_of_a_fifth_of_a_second_passes_a_bound_of_five_percent() {
     let mut trial = after_a_good_baseline(CHECKOUT, 20, 7);
@@ -79,8 +79,8 @@ fn five_percent_errors_against_a_bound_of_one_are_caught_in_a_few_seconds() {
         })
         .collect();
     delays.sort_by(f64::total_cmp);
-    assert!(delays[50] <= 6.0, "the median delay is {} s", delays[50]);
-    assert!(delays[95] <= 15.0, "95% of the delays are below {} s", delays[95]);
+    assert!(delays[50] <= 4.0, "the median delay is {} s", delays[50]);
+    assert!(delays[95] <= 12.0, "95% of the delays are below {} s", delays[95]);
 }
 
 /// At the bound itself, where the test is most easily misled, and looked at ten times a second.

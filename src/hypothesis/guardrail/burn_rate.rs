@@ -86,6 +86,11 @@ impl Guardrail {
             counts.join(*found);
         }
         let number = f64::from(from - first);
-        Window { from: f64::from(from), counts, penalty: 2.0_f64.ln() + ((number + 1.0) * (number + 2.0)).ln() }
+        Window {
+            from: f64::from(from),
+            counts,
+            penalty: 2.0_f64.ln() + ((number + 1.0) * (number + 2.0)).ln(),
+            is_of_phase: number == 0.0,
+        }
     }
 }
