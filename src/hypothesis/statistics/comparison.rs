@@ -19,10 +19,13 @@
 //! is the average of `E` and of the constant 1, hence valid. It costs next to nothing where `E` is large, and where a
 //! sample says nothing (a baseline without a single error) it costs `ln 1/w` instead of the whole price of its mixture.
 //!
+//! How the infimum is found and never overstated is told in [`least`](super::least).
+//!
 //! The null is wider than "two constant probabilities": it holds whenever some `θ` lies on the one side of every event of
 //! the reference while `g(θ)` lies on the other side of every event of the other sample.
 
 use super::DecisionRule;
+use super::least::Search;
 
 /// What is allowed over the reference: `reference × factor + plus`. Of a share `plus` is from 0 to 1, of a rate in events
 /// a second, of a quantile in its own unit.
@@ -88,14 +91,18 @@ pub(super) const OF_OTHER: f64 = 0.125;
 const EDGE: f64 = 1e-12;
 
 /// The logarithm of the e-value against "the share of bad events is at most the reference's with its margin", as far as
-/// it matters: once it is known to be below `enough`, some number below `enough` is the answer.
+/// it matters: once it is known on which side of `enough` it lies, some number on that side is the answer. With an
+/// `enough` of negative infinity it is the number itself, to a millionth and never more than it.
 pub fn share_is_above(rule: &dyn DecisionRule, here: Events, reference: Events, margin: Margin, enough: f64) -> f64 {
     let (Some(share), Some(of_reference)) = (here.share(), reference.share()) else { return 0.0 };
     if share <= margin.bound(of_reference) {
         return 0.0;
     }
     let turn = margin.reference(share);
-    let search = Search { known: of_reference.max(EDGE), turn: turn.min(1.0 - EDGE), turns: turn < 1.0 - EDGE, enough };
+    let last = turn.min(1.0 - EDGE);
+    // Below the one at which the margin leads to less than nothing there is only the hedge.
+    let known = of_reference.max(EDGE).max(margin.reference(EDGE)).min(last);
+    let search = Search { known, turn: last, end: (turn >= 1.0 - EDGE).then_some(1.0), enough };
     search.least(
         |at| rule.ratio_is_below(at, reference.bad, reference.good),
         |at| match margin.bound(at) {
@@ -113,8 +120,9 @@ pub fn share_is_below(rule: &dyn DecisionRule, here: Events, reference: Events, 
         return 0.0;
     }
     let turn = margin.reference(share);
-    let search =
-        Search { known: of_reference.clamp(EDGE, 1.0 - EDGE), turn: turn.max(EDGE), turns: turn > EDGE, enough };
+    let last = turn.max(EDGE);
+    let known = of_reference.min(1.0 - EDGE).min(margin.reference(1.0 - EDGE)).max(last);
+    let search = Search { known, turn: last, end: (turn <= EDGE).then_some(0.0), enough };
     search.least(
         |at| rule.ratio_is_above(at, reference.bad, reference.good),
         |at| match margin.bound(at) {
@@ -131,7 +139,9 @@ pub fn rate_is_above(rule: &dyn DecisionRule, here: Pace, reference: Pace, margi
     if rate <= margin.bound(of_reference) {
         return 0.0;
     }
-    let search = Search { known: of_reference, turn: margin.reference(rate), turns: true, enough };
+    let turn = margin.reference(rate);
+    let known = of_reference.max(margin.reference(EDGE)).min(turn);
+    let search = Search { known, turn, end: None, enough };
     search.least(
         |at| rule.rate_is_below(at * reference.seconds, reference.count),
         |at| rule.rate_is_above(margin.bound(at).max(EDGE) * here.seconds, here.count),
@@ -146,7 +156,7 @@ pub fn rate_is_below(rule: &dyn DecisionRule, here: Pace, reference: Pace, margi
         return 0.0;
     }
     let turn = margin.reference(rate);
-    let search = Search { known: of_reference, turn: turn.max(0.0), turns: turn >= 0.0, enough };
+    let search = Search { known: of_reference, turn: turn.max(0.0), end: (turn < 0.0).then_some(0.0), enough };
     search.least(
         |at| rule.rate_is_above(at * reference.seconds, reference.count),
         |at| rule.rate_is_below(margin.bound(at).max(EDGE) * here.seconds, here.count),
@@ -158,60 +168,4 @@ pub(super) fn hedged(weight: f64, value: f64) -> f64 {
     let (constant, other) = (weight.ln(), (-weight).ln_1p() + value);
     let greater = constant.max(other);
     greater + ((constant - greater).exp() + (other - greater).exp()).ln()
-}
-
-/// The hedged evidence of the reference and of the other sample for one `θ`.
-pub(super) fn product(of_reference: f64, of_other: f64) -> f64 {
-    hedged(OF_REFERENCE, of_reference) + hedged(OF_OTHER, of_other)
-}
-
-/// The search for the `θ` that both samples contradict least.
-///
-/// It lies between what the reference itself says (`known`) and the reference to which the other sample belongs
-/// (`turn`): on the way the evidence of the reference only grows and that of the other sample only falls. Beyond
-/// `known` the first is replaced by its hedge, and beyond `turn` the second: less than the truth, hence still valid.
-struct Search {
-    known: f64,
-    turn: f64,
-    /// Whether there is anything beyond `turn`.
-    turns: bool,
-    enough: f64,
-}
-
-/// Points of a round of the search.
-const POINTS: u32 = 12;
-/// Rounds, each between the neighbours of the least point of the one before.
-const ROUNDS: u32 = 4;
-
-impl Search {
-    fn least(&self, of_reference: impl Fn(f64) -> f64, of_other: impl Fn(f64) -> f64) -> f64 {
-        let mut least = OF_REFERENCE.ln() + hedged(OF_OTHER, of_other(self.known));
-        if self.turns {
-            least = least.min(hedged(OF_REFERENCE, of_reference(self.turn)) + OF_OTHER.ln());
-        }
-        // By the square root, in which the spread of a count is the same everywhere.
-        let (mut from, mut to) = (self.known.sqrt(), self.turn.sqrt());
-        for _ in 0..ROUNDS {
-            let step = (to - from) / f64::from(POINTS);
-            let mut best = (f64::INFINITY, from);
-            for point in 0..=POINTS {
-                // From the middle outwards: what can be given up is given up soon.
-                let half = point.div_ceil(2);
-                let place = if point % 2 == 0 { POINTS / 2 - half } else { POINTS / 2 + half };
-                let root = from + step * f64::from(place);
-                let at = (root * root).max(EDGE);
-                let value = product(of_reference(at), of_other(at));
-                if value < best.0 {
-                    best = (value, root);
-                }
-                if value.min(least) < self.enough {
-                    return value.min(least);
-                }
-            }
-            least = least.min(best.0);
-            let ends = (from.min(to), from.max(to));
-            (from, to) = ((best.1 - step.abs()).max(ends.0), (best.1 + step.abs()).min(ends.1));
-        }
-        least
-    }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::comparison::product;
+use super::comparison::{OF_OTHER, OF_REFERENCE, hedged};
 use super::*;
 
 const RULE: SequentialTest = SequentialTest;
@@ -22,8 +22,17 @@ fn by(factor: f64, plus: f64) -> Margin {
     Margin { factor, plus }
 }
 
-/// From mpmath 1.3 at 40 digits by the formula of the module, its least value by 200 points and scipy's
-/// `minimize_scalar`.
+/// The hedged evidence of the reference and of the other sample for one `θ`.
+fn product(of_reference: f64, of_other: f64) -> f64 {
+    hedged(OF_REFERENCE, of_reference) + hedged(OF_OTHER, of_other)
+}
+
+/// To a millionth, and never more.
+fn is_just_below(found: f64, known: f64) -> bool {
+    (known - 1e-6..=known + 1e-10).contains(&found)
+}
+
+/// From mpmath 1.3 at 40 digits by the formula of the module, its least value by golden section to 14 digits.
 #[test]
 fn agrees_with_forty_digits() {
     for (here, reference, margin, known) in [
@@ -33,7 +42,7 @@ fn agrees_with_forty_digits() {
         (events(30.0, 1_470.0), events(5.0, 1_495.0), by(1.0, 0.005), 0.010_517_886_190_292_15),
     ] {
         let found = share_is_above(&RULE, here, reference, margin, ALL);
-        assert!((found - known).abs() < 2e-4, "{here:?}: {found} is not {known}");
+        assert!(is_just_below(found, known), "{here:?}: {found} is not {known}");
     }
     for (here, reference, margin, known) in [
         (events(0.0, 1_500.0), events(0.0, 1_500.0), by(1.0, 0.005), 5.563_116_791_091_736),
@@ -42,7 +51,7 @@ fn agrees_with_forty_digits() {
         (events(2.0, 998.0), events(20.0, 980.0), by(1.0, 0.0), 3.853_489_499_861_417_3),
     ] {
         let found = share_is_below(&RULE, here, reference, margin, ALL);
-        assert!((found - known).abs() < 2e-4, "{here:?}: {found} is not {known}");
+        assert!(is_just_below(found, known), "{here:?}: {found} is not {known}");
     }
     for (here, reference, factor, known) in [
         (pace(1_500.0, 30.0), pace(1_500.0, 30.0), 0.8, 11.024_636_686_248_648),
@@ -50,7 +59,7 @@ fn agrees_with_forty_digits() {
         (pace(40.0, 10.0), pace(20.0, 10.0), 1.0, 0.221_047_574_190_234_3),
     ] {
         let found = rate_is_above(&RULE, here, reference, by(factor, 0.0), ALL);
-        assert!((found - known).abs() < 2e-4, "{here:?}: {found} is not {known}");
+        assert!(is_just_below(found, known), "{here:?}: {found} is not {known}");
     }
     for (here, reference, factor, known) in [
         (pace(700.0, 30.0), pace(1_500.0, 30.0), 0.8, 65.984_292_606_785_39),
@@ -58,7 +67,7 @@ fn agrees_with_forty_digits() {
         (pace(1_500.0, 60.0), pace(2_400.0, 60.0), 0.8, 20.744_353_223_019_786),
     ] {
         let found = rate_is_below(&RULE, here, reference, by(factor, 0.0), ALL);
-        assert!((found - known).abs() < 2e-4, "{here:?}: {found} is not {known}");
+        assert!(is_just_below(found, known), "{here:?}: {found} is not {known}");
     }
 }
 
@@ -180,8 +189,8 @@ proptest! {
                 RULE.ratio_is_below(bound, here.bad, here.good),
             );
             // An answer of at most 0 is none, whatever its size.
-            prop_assert!(above <= 0.0 || above <= over + 1e-3, "above at {theta}: {above} {over}");
-            prop_assert!(below <= 0.0 || below <= under + 1e-3, "below at {theta}: {below} {under}");
+            prop_assert!(above <= 0.0 || above <= over + 1e-9, "above at {theta}: {above} {over}");
+            prop_assert!(below <= 0.0 || below <= under + 1e-9, "below at {theta}: {below} {under}");
         }
     }
 
@@ -227,8 +236,8 @@ proptest! {
         let below = |here| share_is_below(&RULE, here, reference, by(1.0, plus), ALL);
         prop_assert!(above(here) <= 0.0 || below(here) <= 0.0);
         // What is below 1 is evidence of nothing, and one as good as another.
-        prop_assert!(above(worse).max(0.0) >= above(here).max(0.0) - 1e-3);
-        prop_assert!(below(worse).max(0.0) <= below(here).max(0.0) + 1e-3);
+        prop_assert!(above(worse).max(0.0) >= above(here).max(0.0) - 2e-6);
+        prop_assert!(below(worse).max(0.0) <= below(here).max(0.0) + 2e-6);
     }
 
     #[test]

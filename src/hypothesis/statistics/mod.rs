@@ -21,6 +21,7 @@ mod evidence;
 mod fitness;
 mod gamma_tail;
 mod interval;
+mod least;
 mod planning;
 mod quantile;
 mod ranked;
