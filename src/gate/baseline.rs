@@ -5,6 +5,8 @@
 //! freedom; Hahn and Meeker, *Statistical Intervals*, 1991, section 4.7). It takes the runs for independent and about normally
 //! distributed: one comparison in a hundred lies outside by chance. With fewer than four runs nothing is said.
 
+mod figure;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,9 +14,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::experiment::document::{ApiVersion, Objective, TrafficFloor};
+use crate::experiment::document::ApiVersion;
 use crate::hypothesis::verdict::{Phase, RunVerdict, Verdict};
-use crate::report::{ObjectiveRow, RunReport, notation};
+use crate::report::{ObjectiveRow, PhaseVerdict, RunReport, notation};
+
+use figure::Figure;
 
 /// How many runs of an experiment are kept unless told.
 pub const KEPT: usize = 10;
@@ -62,7 +66,8 @@ pub struct PastRun {
 pub struct PastObjective {
     /// Its verdict.
     pub verdict: Verdict,
-    /// The number measured, in the bound's unit.
+    /// The number measured, as [`ObjectiveVerdict::measured`](crate::hypothesis::verdict::ObjectiveVerdict) has it; none of
+    /// a quantile of the latency that is a failed request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<f64>,
 }
@@ -149,7 +154,7 @@ pub(crate) fn write_as_a_whole(path: &Path, text: &str) -> std::io::Result<()> {
     })
 }
 
-fn during(row: &ObjectiveRow) -> Option<&crate::report::PhaseVerdict> {
+fn during(row: &ObjectiveRow) -> Option<&PhaseVerdict> {
     row.phases.iter().find(|found| found.phase == Phase::During)
 }
 
@@ -179,7 +184,7 @@ pub struct Comparison {
     pub objective: String,
     /// How it compares.
     pub change: Change,
-    /// The number measured now, in the bound's unit.
+    /// The number measured now, in the unit of what the objective measures; nothing where it has no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<f64>,
     /// Those of the runs before, the oldest first.
@@ -220,24 +225,30 @@ fn verdicts(now: RunVerdict, before: &[PastRun]) -> Option<String> {
 }
 
 fn one(row: &ObjectiveRow, before: &[PastRun]) -> Comparison {
-    let past = before.iter().filter_map(|run| run.objectives.get(&row.description)?.measured);
-    let past: Vec<f64> = past.filter(|number| number.is_finite()).collect();
-    let now = during(row).and_then(|found| found.measured).filter(|number| number.is_finite());
-    let unit = unit(&row.objective);
-    let say = |number: f64| notation::measure(number, unit);
+    let figure = Figure::of(&row.objective);
+    let past: Vec<&PastObjective> = before.iter().filter_map(|run| run.objectives.get(&row.description)).collect();
+    let numbers: Vec<f64> = past.iter().filter_map(|run| run.measured).filter(|number| number.is_finite()).collect();
+    let found = during(row);
+    let now = found.and_then(|found| found.measured).filter(|number| number.is_finite());
+    let say = |number: f64| notation::measure(number, figure.unit());
     let mut comparison = Comparison {
         objective: row.description.clone(),
         change: Change::TooFew,
         measured: now,
-        mean: mean(&past),
-        expected: interval(&past),
+        mean: mean(&numbers),
+        expected: interval(&numbers),
         percent: None,
         text: String::new(),
-        before: past,
+        before: numbers,
     };
     let Some(now) = now else {
-        comparison.change = Change::NotMeasured;
-        comparison.text = "nothing was measured".into();
+        match figure.without_limit().filter(|_| found.is_some_and(|found| found.events > 0.0)) {
+            Some(told) => compare_without_limit(&mut comparison, &told, &past, say),
+            None => {
+                comparison.change = Change::NotMeasured;
+                comparison.text = "nothing was measured".into();
+            }
+        }
         return comparison;
     };
     let count = comparison.before.len();
@@ -246,7 +257,7 @@ fn one(row: &ObjectiveRow, before: &[PastRun]) -> Comparison {
         return comparison;
     };
     comparison.percent = (mean != 0.0).then(|| (now - mean) / mean.abs() * 100.0);
-    comparison.change = match (now < low, now > high, more_is_worse(&row.objective)) {
+    comparison.change = match (now < low, now > high, figure.more_is_worse()) {
         (false, false, _) => Change::Same,
         (_, above, Some(worse)) if above == worse => Change::Worse,
         (_, _, Some(_)) => Change::Better,
@@ -265,6 +276,27 @@ fn one(row: &ObjectiveRow, before: &[PastRun]) -> Comparison {
     comparison
 }
 
+/// What has no limit lies outside of every interval, unless runs before had none either.
+fn compare_without_limit(
+    comparison: &mut Comparison,
+    told: &str,
+    past: &[&PastObjective],
+    say: impl Fn(f64) -> String,
+) {
+    let alike = past.iter().filter(|run| run.measured.is_none() && run.verdict != Verdict::NoData).count();
+    let count = comparison.before.len();
+    (comparison.change, comparison.text) = match (comparison.expected, comparison.mean) {
+        _ if alike > 0 => (Change::Same, format!("same: {told}, as in {alike} of the last {} runs", past.len())),
+        (Some((low, high)), Some(mean)) => {
+            let (low, high, mean) = (say(low), say(high), say(mean));
+            let text =
+                format!("worse: {told}, mean of the last {count} runs {mean}; {low} to {high} was to be expected");
+            (Change::Worse, text)
+        }
+        _ => (Change::TooFew, format!("{told}; {count} of the {FEWEST} runs that a comparison needs")),
+    };
+}
+
 fn mean(numbers: &[f64]) -> Option<f64> {
     (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }
@@ -280,32 +312,6 @@ fn interval(numbers: &[f64]) -> Option<(f64, f64)> {
     let student = StudentsT::new(0.0, 1.0, count - 1.0).ok()?;
     let reach = student.inverse_cdf(f64::midpoint(1.0, INSIDE)) * (variance * (1.0 + 1.0 / count)).sqrt();
     Some((mean - reach, mean + reach))
-}
-
-/// Whether more of what an objective measures is worse; nothing of a value with bounds on both sides.
-fn more_is_worse(objective: &Objective) -> Option<bool> {
-    if objective.traffic.is_some() {
-        return Some(false);
-    }
-    match objective.value {
-        None => Some(true),
-        Some(value) => match (value.below.is_some(), value.at_least.is_some()) {
-            (true, false) => Some(true),
-            (false, true) => Some(false),
-            _ => None,
-        },
-    }
-}
-
-/// The unit of an objective's measure, as [`ObjectiveVerdict::measured`](crate::hypothesis::verdict::ObjectiveVerdict) has it.
-fn unit(objective: &Objective) -> &'static str {
-    if objective.latency.is_some() {
-        return "ms";
-    }
-    if let Some(bound) = &objective.traffic {
-        return if matches!(bound.at_least, TrafficFloor::Rate(_)) { "/s" } else { "%" };
-    }
-    if objective.value.is_some() { "" } else { "%" }
 }
 
 #[cfg(test)]
@@ -348,6 +354,31 @@ mod tests {
         let worse = compared(&around(-20.0));
         assert!(worse.is_worse_by(1.0) && !worse.is_worse_by(1000.0));
         assert!(!compared(&around(20.0)).is_worse_by(0.0));
+    }
+
+    #[test]
+    fn a_latency_without_limit_is_worse_than_any_number_and_not_unmeasured() {
+        let mut report = fixture::report(Ending::Violated);
+        let row = report.objectives.iter_mut().find(|row| row.objective.latency.is_some()).unwrap();
+        let during = row.phases.iter_mut().find(|found| found.phase == Phase::During).unwrap();
+        (during.measured, during.events) = (None, 100.0);
+        let row = row.clone();
+        report.objectives = vec![row];
+        let mut before = past(&[198.0, 199.0, 200.0, 201.0], &report);
+        let compared = |before: &[PastRun]| compare(&report, before).0.swap_remove(0);
+        assert_eq!(compared(&before[..3]).change, Change::TooFew);
+        let worse = compared(&before);
+        assert!(worse.is_worse_by(1000.0), "{worse:?}");
+        insta::assert_snapshot!(worse.text, @"worse: p99 is a failed request, mean of the last 4 runs 199.5 ms; 191.07 ms to 207.93 ms was to be expected");
+        let name = report.objectives[0].description.clone();
+        // Nothing was measured in that run: it says nothing of this one.
+        before[3].objectives.insert(name.clone(), PastObjective { verdict: Verdict::NoData, measured: None });
+        assert_eq!(compared(&before).change, Change::TooFew);
+        before[3].objectives.insert(name, PastObjective { verdict: Verdict::Violated, measured: None });
+        insta::assert_snapshot!(compared(&before).text, @"same: p99 is a failed request, as in 1 of the last 4 runs");
+        let mut silent = report.clone();
+        silent.objectives[0].phases.iter_mut().for_each(|found| found.events = 0.0);
+        assert_eq!(compare(&silent, &before).0[0].change, Change::NotMeasured);
     }
 
     /// R: `mean(x) + c(-1, 1) * qt(0.995, 4) * sd(x) * sqrt(1 + 1/5)` of `x <- c(10, 11, 12, 13, 14)`.
