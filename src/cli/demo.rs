@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::client::ControllerFlags;
+use super::flags::{Global, RunFlags};
+use super::output;
 use super::run::{self, OutputFormat};
-use super::{client::ControllerFlags, flags::Global, output};
 use crate::document::load::from_text;
 
 /// The quickstart experiment, the very file of the repository.
@@ -37,11 +39,8 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         from_text(NAME, QUICKSTART, &[])?.into_iter().filter_map(|loaded| loaded.experiment().ok()).collect();
     let same_as_run = run::Arguments {
         files: vec![NAME.into()],
-        set: Vec::new(),
-        seed: None,
-        dry_run: false,
+        flags: RunFlags { out: arguments.out, ..RunFlags::default() },
         placebo: false,
-        out: arguments.out,
         junit: None,
         controller: ControllerFlags::default(),
         approvals: 0,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
+use crate::document::set::Setting;
+
 /// Flags before or after any subcommand.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Global {
@@ -50,6 +52,24 @@ pub struct DataFormat {
     /// Print JSON for other programs instead of text for people
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// How runs are made: flags of every subcommand that makes some. Where one of them means more to a subcommand, that one says so
+/// by `mut_arg`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunFlags {
+    /// Change a value of the document, as in `spec.method[1].inject.for=5s`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<Setting>,
+    /// The seed of everything left to chance, instead of the document's
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Print the plan and touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Make the folders of runs below this one instead of in the state folder
+    #[arg(long, value_name = "DIR", conflicts_with = "controller")]
+    pub out: Option<PathBuf>,
 }
 
 impl Global {

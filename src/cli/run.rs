@@ -9,7 +9,7 @@ use faultline_agent::state::StateFolder;
 
 use super::client::{self, ControllerFlags};
 use super::failure::Failure;
-use super::flags::Global;
+use super::flags::{Global, RunFlags};
 use super::live::{Live, LiveTarget};
 use super::report::{output_width, place};
 use super::{output, plan};
@@ -33,21 +33,12 @@ pub struct Arguments {
     /// Documents to run, in this order; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Change a value of the document, as in `spec.method[1].inject.for=5s`; may be given several times
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<Setting>,
-    /// The seed of everything left to chance, instead of the document's
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Print the plan and touch nothing
-    #[arg(long)]
-    pub dry_run: bool,
+    /// How the runs are made
+    #[command(flatten)]
+    pub flags: RunFlags,
     /// Do everything but the faults' own steps: nothing is injected, and the verdict is about the system as it is
     #[arg(long, conflicts_with = "controller")]
     pub placebo: bool,
-    /// Make the run's folder below this one instead of in the state folder
-    #[arg(long, value_name = "DIR", conflicts_with = "controller")]
-    pub out: Option<PathBuf>,
     /// Write a JUnit report of all runs to this file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -80,20 +71,21 @@ pub enum OutputFormat {
 /// # Errors
 /// If a document is wrong, or a run cannot begin.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let documents = experiments(&arguments.files, &arguments.set, global)?;
+    let documents = experiments(&arguments.files, &arguments.flags.set, global)?;
     for document in documents.iter().filter(|_| !global.quiet) {
         output::tell(&document.render_warnings(global.colour_on_stderr()));
     }
     if let Some(url) = &arguments.controller.controller {
         let client = arguments.controller.client_of(url)?;
         let json = arguments.format == OutputFormat::Json;
-        return match arguments.dry_run {
-            true => client::run::plan(&client, &documents, arguments.set.is_empty(), arguments.seed, json),
+        let RunFlags { set, seed, dry_run, .. } = &arguments.flags;
+        return match dry_run {
+            true => client::run::plan(&client, &documents, set.is_empty(), *seed, json),
             false => client::run::run_all(&client, &documents, &arguments, global),
         };
     }
-    if arguments.dry_run {
-        return plan::show(&documents, arguments.seed, arguments.format == OutputFormat::Json, global);
+    if arguments.flags.dry_run {
+        return plan::show(&documents, arguments.flags.seed, arguments.format == OutputFormat::Json, global);
     }
     run_all(&documents, &arguments, global)
 }
@@ -190,8 +182,8 @@ fn one(
         experiment: loaded.document.clone(),
         file: loaded.file.clone(),
         text: loaded.text.clone(),
-        seed: arguments.seed.or(loaded.document.spec.seed).unwrap_or_else(draw_seed),
-        runs: arguments.out.clone().unwrap_or_else(|| state.runs()),
+        seed: arguments.flags.seed.or(loaded.document.spec.seed).unwrap_or_else(draw_seed),
+        runs: arguments.flags.out.clone().unwrap_or_else(|| state.runs()),
         placebo: arguments.placebo,
     };
     let mut live = Live::new(&loaded.document, LiveTarget::choose(global));

@@ -68,9 +68,9 @@ fn one(
             output::tell(text);
         }
     };
-    let Arguments { seed, approvals, plan_hash, .. } = arguments;
-    let asked =
-        Asked { as_it_is: arguments.set.is_empty(), seed: *seed, approvals: *approvals, plan_hash: plan_hash.clone() };
+    let Arguments { flags, approvals, plan_hash, .. } = arguments;
+    let as_it_is = flags.set.is_empty();
+    let asked = Asked { as_it_is, seed: flags.seed, approvals: *approvals, plan_hash: plan_hash.clone() };
     let run = submit(client, loaded, asked, tell)?;
     let mut live = Live::new(&loaded.document, LiveTarget::choose(global));
     let followed = client.follow(&run, |entry| live.entry(entry), tell);

@@ -10,8 +10,8 @@ use faultline_agent::units::{Percent, TimeSpan};
 
 use super::client::ControllerFlags;
 use super::failure::{Failure, PRECONDITION};
-use super::flags::Global;
-use super::gate::ground::{RunFlags, with_ground};
+use super::flags::{Global, RunFlags};
+use super::gate::ground::{Making, with_ground};
 use super::output;
 use crate::document::Kind;
 use crate::document::load::{Loaded, load_text_setting, name_of, read_text};
@@ -32,11 +32,18 @@ use crate::limit::{Answer, Dose, DoseRange, Search};
 /// The error rate of a verdict unless the document says another.
 const ERROR_RATE: f64 = 0.05;
 
+const DRY_RUN: &str = "Say how many runs there may be, how long they take and which doses come first; touch nothing";
+
 /// Find the largest dose of a fault at which the hypothesis holds, with few runs
 ///
 /// The runs follow one another, each a whole experiment with its journal, its guardrails and its undo. The code is 0 for a limit, 1 if
 /// the mildest dose fails or the limit is not what is asked of it, 4 if that is not known, and else that of the run that ended the search.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("set", |flag| flag.help("Change a value of the document first, as `faultline run --set` does")),
+    mut_arg("dry_run", |flag| flag.help(DRY_RUN)),
+    mut_arg("out", |flag| flag.help_heading("Search")),
+)]
 pub struct Arguments {
     /// A file with one experiment; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -45,15 +52,6 @@ pub struct Arguments {
     /// number of the step or the fault's name: `1.delay`, `network-latency.delay`
     #[arg(long, value_name = "PARAMETER=LOW..HIGH")]
     pub dose: DoseRange,
-    /// Change a value of the document first, as `faultline run --set` does
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<Setting>,
-    /// The seed of everything left to chance, instead of the document's
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Say how many runs there may be, how long they take and which doses come first; touch nothing
-    #[arg(long)]
-    pub dry_run: bool,
     /// How many runs there may be
     #[arg(long, default_value_t = 14, value_name = "NUMBER", help_heading = "Search")]
     pub runs: usize,
@@ -66,9 +64,9 @@ pub struct Arguments {
     /// With which probability the interval holds the limit: from 50% to 99.9%
     #[arg(long, default_value = "95%", value_name = "PERCENT", help_heading = "Search")]
     pub confidence: Percent,
-    /// Make the folders of runs below this one instead of in the state folder
-    #[arg(long, value_name = "DIR", conflicts_with = "controller", help_heading = "Search")]
-    pub out: Option<PathBuf>,
+    /// How the runs are made
+    #[command(flatten)]
+    pub flags: RunFlags,
     /// Fail if the hypothesis does not hold at this dose
     #[arg(long, value_name = "DOSE", help_heading = "Objective")]
     pub at_least: Option<String>,
@@ -118,22 +116,22 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let asked = asked(&arguments, last, global)?;
     let mut search = Search::new(&scale, rules);
     plan(&arguments, &subject, &search, global)?;
-    if arguments.dry_run {
+    if arguments.flags.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
     let started = jiff::Timestamp::now().to_string();
-    let flags = RunFlags {
+    // Each dose makes another document of the one in the file.
+    let making = Making {
         controller: &arguments.controller,
         as_it_is: false,
-        seed: arguments.seed,
-        out: arguments.out.as_deref(),
+        flags: &arguments.flags,
         parallel: 1,
         placebo: false,
     };
     let spec = &subject.harshest.document.spec;
     let mut watcher =
         told::Progress { range: &arguments.dose, most: arguments.runs, quiet: global.quiet, answered: false };
-    let driven = with_ground(flags, spec.has_private_network(), global, |ground| {
+    let driven = with_ground(making, spec.has_private_network(), global, |ground| {
         let drive = Drive {
             candidate: &|dose| Ok(Candidate::new(subject.at(dose)?)),
             ground,
@@ -172,7 +170,8 @@ impl<'a> Subject<'a> {
     /// Reads the file once, finds the parameter, and checks the document with the harshest dose.
     fn read(arguments: &'a Arguments, global: &Global) -> anyhow::Result<Self> {
         let (_, text) = read_text(&arguments.file)?;
-        let as_it_is = one(load_text_setting(&arguments.file, &text, Kind::Experiment, &arguments.set)?, arguments)?;
+        let as_it_is =
+            one(load_text_setting(&arguments.file, &text, Kind::Experiment, &arguments.flags.set)?, arguments)?;
         if arguments.controller.controller.is_none() {
             can_run_alone(&as_it_is)?;
         }
@@ -190,7 +189,7 @@ impl<'a> Subject<'a> {
     /// The experiment with this dose.
     fn at(&self, dose: Dose) -> anyhow::Result<Loaded<Experiment>> {
         let setting: Setting = format!("{}={}", self.path, dose.written()).parse()?;
-        let set: Vec<Setting> = self.arguments.set.iter().cloned().chain([setting]).collect();
+        let set: Vec<Setting> = self.arguments.flags.set.iter().cloned().chain([setting]).collect();
         one(load_text_setting(&self.arguments.file, &self.text, Kind::Experiment, &set)?, self.arguments)
     }
 }
@@ -314,7 +313,7 @@ fn plan(arguments: &Arguments, subject: &Subject<'_>, search: &Search, global: &
         let (first, holds, fails) = (told(search), after(Answer::Holds), after(Answer::Fails));
         text += &format!("  first {first}, then {holds} if that holds and {fails} if it does not\n");
     }
-    if arguments.dry_run {
+    if arguments.flags.dry_run {
         output::print(&text)?;
     } else if !global.quiet {
         output::tell(&text);

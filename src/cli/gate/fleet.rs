@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::error::TryRecvError;
 
-use super::ground::RunFlags;
+use super::ground::Making;
 use super::here;
 use crate::cli::client::follow::Followed;
 use crate::cli::client::part;
@@ -24,7 +24,7 @@ use crate::report::RunReport;
 
 /// A controller's fleet.
 pub(super) struct OnFleet<'a> {
-    pub(super) flags: RunFlags<'a>,
+    pub(super) making: Making<'a>,
     pub(super) url: &'a str,
     pub(super) global: &'a Global,
 }
@@ -38,11 +38,11 @@ impl Ground for OnFleet<'_> {
         };
         let refused = |error: &dyn std::fmt::Display| Attempt::without_report(RunVerdict::Refused, error.to_string());
         // A client drives one exchange at a time: each run has its own, and so has whoever ends it.
-        let client = match self.flags.controller.client_of(self.url) {
+        let client = match self.making.controller.client_of(self.url) {
             Ok(client) => client,
             Err(error) => return refused(&error),
         };
-        let asked = Asked { as_it_is: self.flags.as_it_is, seed: self.flags.seed, ..Asked::default() };
+        let asked = Asked { as_it_is: self.making.as_it_is, seed: self.making.flags.seed, ..Asked::default() };
         let run = match submit(&client, &candidate.loaded, asked, tell) {
             Ok(run) => run,
             Err(error) => return refused(&error),
@@ -50,7 +50,7 @@ impl Ground for OnFleet<'_> {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| self.end_when_told(orders, &run.id, &over));
-            let mut live = here::live(&candidate.loaded.document, self.flags.parallel, self.global);
+            let mut live = here::live(&candidate.loaded.document, self.making.parallel, self.global);
             let followed = client.follow(&run, |entry| live.entry(entry), tell);
             live.finish();
             over.store(true, Ordering::Release);
@@ -89,7 +89,7 @@ impl OnFleet<'_> {
             };
             let path = format!("/v1/runs/{}/cancel", part(run));
             let asked = self
-                .flags
+                .making
                 .controller
                 .client_of(self.url)
                 .and_then(|client| client.send_once::<RunView>(&path, None, &Reason { reason }, |_| {}));

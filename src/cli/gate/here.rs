@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use faultline_agent::state::StateFolder;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::ground::RunFlags;
+use super::ground::Making;
 use crate::cli::flags::Global;
 use crate::cli::live::{Live, LiveTarget};
 use crate::cli::output;
@@ -21,7 +21,7 @@ use crate::targets::draw_seed;
 
 /// This host.
 pub(super) struct Here<'a> {
-    pub(super) flags: RunFlags<'a>,
+    pub(super) making: Making<'a>,
     pub(super) state: &'a StateFolder,
     pub(super) global: &'a Global,
 }
@@ -33,11 +33,11 @@ impl Ground for Here<'_> {
             experiment: loaded.document.clone(),
             file: loaded.file.clone(),
             text: loaded.text.clone(),
-            seed: self.flags.seed.or(loaded.document.spec.seed).unwrap_or_else(draw_seed),
-            runs: self.flags.out.map_or_else(|| self.state.runs(), std::path::Path::to_owned),
-            placebo: self.flags.placebo,
+            seed: self.making.flags.seed.or(loaded.document.spec.seed).unwrap_or_else(draw_seed),
+            runs: self.making.flags.out.clone().unwrap_or_else(|| self.state.runs()),
+            placebo: self.making.placebo,
         };
-        let mut live = live(&loaded.document, self.flags.parallel, self.global);
+        let mut live = live(&loaded.document, self.making.parallel, self.global);
         let outcome = run::execute_with_orders(&request, self.state, orders, &mut live);
         live.finish();
         if let Some(spending) = outcome.as_ref().ok().and_then(|outcome| Spending::of(&outcome.entries))

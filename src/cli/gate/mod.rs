@@ -16,12 +16,11 @@ use clap::{Args, ValueEnum};
 use faultline_agent::units::{Percent, TimeSpan};
 
 use self::baseline::Baseline;
-use self::ground::{RunFlags, with_ground};
+use self::ground::{Making, with_ground};
 use super::client::ControllerFlags;
 use super::failure::{Failure, USAGE};
-use super::flags::Global;
+use super::flags::{Global, RunFlags};
 use super::output;
-use crate::document::set::Setting;
 use crate::experiment::document::LabelExpression;
 use crate::gate::agenda::{self, Pace, seconds};
 use crate::gate::baseline::KEPT;
@@ -30,10 +29,18 @@ use crate::gate::quarantine::QuarantineList;
 use crate::gate::result::{BaselineState, Circumstances, settle, sum};
 use crate::gate::{Agenda, Candidate, Length, Quarantine, Rules, meet};
 
+const DRY_RUN: &str = "Say what would run, how long it takes and what does not run beside one another; touch nothing";
+
 /// Run many experiments and answer with one exit code: the gate of a pipeline
 ///
 /// The code is the worst that counts, in the order 7 130 2 6 3 5 1 4 0. What did not run never counts as passed.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("set", |flag| flag.help("Change a value of every document first, as `faultline run --set` does")),
+    mut_arg("seed", |flag| flag.help("The seed of everything left to chance, instead of the documents'")),
+    mut_arg("dry_run", |flag| flag.help(DRY_RUN)),
+    mut_arg("out", |flag| flag.help_heading("Running")),
+)]
 pub struct Arguments {
     /// Documents, or folders whose *.yaml files are read, those below them too
     #[arg(required = true, value_name = "PATH")]
@@ -41,15 +48,6 @@ pub struct Arguments {
     /// Only experiments of whose labels this is true: `team=payments`, `tier in (1, 2)`, `!slow`; all of several must be
     #[arg(long, value_name = "EXPRESSION")]
     pub select: Vec<LabelExpression>,
-    /// Change a value of every document first, as `faultline run --set` does
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<Setting>,
-    /// The seed of everything left to chance, instead of the documents'
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Say what would run, how long it takes and what does not run beside one another; touch nothing
-    #[arg(long)]
-    pub dry_run: bool,
     /// Run each experiment so many times with nothing injected, and tell how often the gate alarms all the same; the code is 1 if
     /// that is shown to be more often than the documents state
     #[arg(
@@ -69,9 +67,9 @@ pub struct Arguments {
     /// How often an experiment that was violated or not decided is run again; one that holds then is flaky, and told so
     #[arg(long, default_value_t = 0, value_name = "NUMBER", help_heading = "Running")]
     pub retry: u32,
-    /// Make the folders of runs below this one instead of in the state folder
-    #[arg(long, value_name = "DIR", conflicts_with = "controller", help_heading = "Running")]
-    pub out: Option<PathBuf>,
+    /// How the runs are made
+    #[command(flatten)]
+    pub flags: RunFlags,
     /// What a flaky experiment is to the exit code
     #[arg(long, value_enum, default_value = "pass", value_name = "WHAT", help_heading = "Counting")]
     pub flaky: PassOrFail,
@@ -147,7 +145,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let quarantines = quarantines(&arguments, &candidates, &mut notes)?;
     let mut baseline = Baseline::read(&arguments)?;
     let agenda = agenda(&arguments, &candidates, &tell)?;
-    if arguments.dry_run {
+    if arguments.flags.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
     let (started, today) = (jiff::Timestamp::now().to_string(), jiff::Zoned::now().date());
@@ -195,16 +193,15 @@ fn carry_out(
     placebo: bool,
     global: &Global,
 ) -> anyhow::Result<Driven> {
-    let flags = RunFlags {
+    let making = Making {
         controller: &arguments.controller,
-        as_it_is: arguments.set.is_empty(),
-        seed: arguments.seed,
-        out: arguments.out.as_deref(),
+        as_it_is: arguments.flags.set.is_empty(),
+        flags: &arguments.flags,
         parallel: arguments.parallel,
         placebo,
     };
     let private = candidates.iter().any(|candidate| candidate.loaded.document.spec.has_private_network());
-    with_ground(flags, private, global, |ground| {
+    with_ground(making, private, global, |ground| {
         drive::drive(candidates, agenda, ground).context("cannot listen to signals")
     })
 }

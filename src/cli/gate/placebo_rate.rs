@@ -20,7 +20,7 @@ pub(super) fn run(
     let copies: Vec<Candidate> = (0..times).flat_map(|_| candidates.iter().cloned()).collect();
     tell(&format!("{times} placebo runs of each experiment: nothing is injected\n"));
     let agenda = agenda(arguments, &copies, tell)?;
-    if arguments.dry_run {
+    if arguments.flags.dry_run {
         return Ok(0);
     }
     let driven = carry_out(arguments, &copies, agenda, true, global)?;

@@ -19,7 +19,7 @@ pub(super) fn candidates(arguments: &Arguments, global: &Global) -> anyhow::Resu
     let mut all = Vec::new();
     let mut wrong: Vec<LoadError> = Vec::new();
     for file in &found {
-        let loaded = match load_setting(&file.path, Kind::Experiment, &arguments.set) {
+        let loaded = match load_setting(&file.path, Kind::Experiment, &arguments.flags.set) {
             Ok(loaded) => loaded,
             Err(error) => {
                 wrong.push(error);
