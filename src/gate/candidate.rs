@@ -49,6 +49,7 @@ impl Candidate {
 pub(super) mod tests {
     use super::*;
     use crate::document::load::from_text;
+    use crate::experiment::document::smallest::{FILL, smallest};
 
     pub(crate) fn candidate(file: &str, text: &str) -> Candidate {
         let loaded = from_text(file, text, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
@@ -57,16 +58,7 @@ pub(super) mod tests {
 
     #[test]
     fn lines_are_those_of_the_document_of_that_name() {
-        let text = r#"
-apiVersion: faultline.dev/v1
-kind: Experiment
-metadata: { name: one }
-spec:
-  hypothesis: It holds.
-  signals: { shop: { http: { url: "http://127.0.0.1:8080/", rate: 50/s } } }
-  steadyState: [{ signal: shop, errors: { below: 1% } }]
-  method: [{ observe: 30s }, { inject: { fault: { disk-fill: { path: /tmp/x, bytes: 1MiB } }, for: 30s } }]
----
+        let two = r#"---
 apiVersion: faultline.dev/v1
 kind: Experiment
 metadata:
@@ -79,7 +71,7 @@ spec:
     - { signal: shop, latency: { quantile: 0.5, below: 1s } }
   method: [{ observe: 30s }, { inject: { fault: { disk-fill: { path: /tmp/x, bytes: 1MiB } }, for: 30s } }]
 "#;
-        let two = candidate("two.yaml", text);
-        assert_eq!((two.name(), two.line, &*two.objective_lines), ("two", 14, [19, 20].as_slice()));
+        let two = candidate("two.yaml", &(smallest("one", "", FILL) + two));
+        assert_eq!((two.name(), two.line, &*two.objective_lines), ("two", 13, [18, 19].as_slice()));
     }
 }

@@ -183,28 +183,18 @@ fn hosts_are_apart(one: &HostSelector, other: &HostSelector) -> bool {
 mod tests {
     use super::super::candidate::tests::candidate;
     use super::*;
+    use crate::experiment::document::smallest::smallest;
 
     const LATENCY: &str = "network-latency: { delay: 10ms }";
     const PAUSE: &str = "process-pause: {}";
 
     /// A document: its services, the port of its signal, its target and its fault.
     fn spec(services: &str, port: u16, target: &str, fault: &str) -> Spec {
-        let targets = if target.is_empty() { String::new() } else { format!("targets: {{ it: {{ {target} }} }}") };
         let on = if target.is_empty() { "" } else { "on: it, " };
-        let text = format!(
-            r#"
-apiVersion: faultline.dev/v1
-kind: Experiment
-metadata: {{ name: one }}
-spec:
-  hypothesis: It holds.
-  {services}
-  signals: {{ shop: {{ http: {{ url: "http://127.0.0.1:{port}/x", rate: 50/s }} }} }}
-  steadyState: [{{ signal: shop, errors: {{ below: 1% }} }}]
-  {targets}
-  method: [{{ observe: 30s }}, {{ inject: {{ fault: {{ {fault} }}, {on}for: 30s }} }}]
-"#
-        );
+        let targets = if target.is_empty() { String::new() } else { format!("  targets: {{ it: {{ {target} }} }}") };
+        let services = if services.is_empty() { String::new() } else { format!("  {services}\n") };
+        let method = format!("{{ inject: {{ fault: {{ {fault} }}, {on}for: 30s }} }}");
+        let text = smallest("one", &(services + &targets), &method).replace(":8080/", &format!(":{port}/x"));
         candidate("one.yaml", &text).loaded.document.spec
     }
 

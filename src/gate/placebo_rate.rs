@@ -232,6 +232,7 @@ fn quantile(a: f64, b: f64, probability: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::document::smallest::{FILL, smallest};
     use crate::gate::candidate::tests::candidate;
     use crate::report::fixture::{self, Ending};
 
@@ -251,17 +252,7 @@ mod tests {
     }
 
     fn document(name: &str) -> Candidate {
-        let text = r#"
-apiVersion: faultline.dev/v1
-kind: Experiment
-metadata: { name: NAME }
-spec:
-  hypothesis: It holds.
-  signals: { shop: { http: { url: "http://127.0.0.1:8080/", rate: 50/s } } }
-  steadyState: [{ signal: shop, errors: { below: 1% } }]
-  method: [{ observe: 30s }, { inject: { fault: { disk-fill: { path: /tmp/x, bytes: 1MiB } }, for: 30s } }]
-"#;
-        candidate("a.yaml", &text.replace("NAME", name))
+        candidate("a.yaml", &smallest(name, "", FILL))
     }
 
     fn counted(verdicts: &[RunVerdict]) -> PlaceboRate {

@@ -1,23 +1,12 @@
 use std::time::Duration;
 
 use super::*;
+use crate::experiment::document::smallest::{FILL, smallest};
 use crate::gate::candidate::tests::candidate;
 use crate::report::fixture::{self, Ending};
 
 fn one(name: &str) -> Candidate {
-    let text = format!(
-        r#"
-apiVersion: faultline.dev/v1
-kind: Experiment
-metadata: {{ name: {name} }}
-spec:
-  hypothesis: It holds.
-  signals: {{ shop: {{ http: {{ url: "http://127.0.0.1:8080/", rate: 50/s }} }} }}
-  steadyState: [{{ signal: shop, errors: {{ below: 1% }} }}]
-  method: [{{ observe: 30s }}, {{ inject: {{ fault: {{ disk-fill: {{ path: /tmp/x, bytes: 1MiB }} }}, for: 30s }} }}]
-"#
-    );
-    candidate(&format!("{name}.yaml"), &text)
+    candidate(&format!("{name}.yaml"), &smallest(name, "", FILL))
 }
 
 fn attempt(ending: Ending) -> Attempt {

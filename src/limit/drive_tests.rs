@@ -4,6 +4,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
 use crate::document::load::from_text;
+use crate::experiment::document::smallest::smallest;
 use crate::limit::DoseRange;
 use crate::limit::scale::Scale;
 use crate::limit::search::{Resolution, Rules};
@@ -45,18 +46,10 @@ impl Watcher for Quiet {
 }
 
 fn candidate(dose: Dose) -> anyhow::Result<Candidate> {
-    let text = r#"
-apiVersion: faultline.dev/v1
-kind: Experiment
-metadata: { name: one }
-spec:
-  hypothesis: It holds.
-  signals: { shop: { http: { url: "http://127.0.0.1:8080/", rate: 50/s } } }
-  steadyState: [{ signal: shop, errors: { below: 1% } }]
-  method: [{ observe: 30s }, { inject: { fault: { network-latency: { delay: 1ms, peers: { ports: [1] } } }, for: 9s } }]
-"#;
+    let method = "{ inject: { fault: { network-latency: { delay: 1ms, peers: { ports: [1] } } }, for: 9s } }";
+    let text = smallest("one", "", method);
     let set = format!("method[1].inject.fault.network-latency.delay={}", dose.written());
-    let loaded = from_text("one.yaml", text, &[set.parse()?])?;
+    let loaded = from_text("one.yaml", &text, &[set.parse()?])?;
     Ok(Candidate::new(loaded.into_iter().next().unwrap().experiment().unwrap()))
 }
 

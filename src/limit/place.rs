@@ -93,21 +93,10 @@ fn parameters(fault: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::document::load::from_text;
+    use crate::experiment::document::smallest::smallest;
 
     fn path(method: &str, parameter: &str) -> Result<String, String> {
-        let text = format!(
-            r#"
-apiVersion: faultline.dev/v1
-kind: Experiment
-metadata: {{ name: one }}
-spec:
-  hypothesis: It holds.
-  signals: {{ shop: {{ http: {{ url: "http://127.0.0.1:8080/", rate: 50/s }} }} }}
-  steadyState: [{{ signal: shop, errors: {{ below: 1% }} }}]
-  targets: {{ db: {{ process: {{ name: db }} }} }}
-  method: [{{ observe: 30s }}, {method}]
-"#
-        );
+        let text = smallest("one", "  targets: { db: { process: { name: db } } }", method);
         let loaded = from_text("one.yaml", &text, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
         let experiment = loaded.into_iter().next().unwrap().experiment().unwrap().document;
         let parameter: Vec<String> = parameter.split('.').map(str::to_owned).collect();

@@ -45,40 +45,23 @@ fn place(loaded: &Loaded<Experiment>, path: &Path) -> Place {
 mod tests {
     use super::*;
     use crate::document::load::from_text;
+    use crate::experiment::document::smallest::smallest;
 
-    const TWO: &str = r#"
-apiVersion: faultline.dev/v1
-kind: Experiment
-metadata: { name: one }
-spec:
-  hypothesis: It holds.
-  signals: { shop: { http: { url: "http://127.0.0.1:8080/", rate: 50/s } } }
-  steadyState: [{ signal: shop, errors: { below: 1% } }]
-  targets: { db: { process: { name: db } } }
-  method: [{ observe: 30s }, { inject: { fault: { process-pause: {} }, on: db, for: 30s } }]
----
-apiVersion: faultline.dev/v1
-kind: Experiment
-metadata: { name: two }
-spec:
-  hypothesis: It holds.
-  signals: { shop: { http: { url: "http://127.0.0.1:8080/", rate: 50/s } } }
-  steadyState: [{ signal: shop, errors: { below: 1% } }]
-  targets:
-    db: { process: { name: db }, hosts: { names: [db-1] } }
-  method: [{ observe: 30s }, { inject: { fault: { process-pause: {} }, on: db, for: 30s } }]
-"#;
+    const PAUSE: &str = "{ inject: { fault: { process-pause: {} }, on: db, for: 30s } }";
 
     #[test]
     fn a_target_on_a_fleet_is_refused_at_its_place() {
-        let loaded = from_text("two.yaml", TWO, &[]).unwrap_or_else(|error| panic!("{}", error.render(false)));
+        let one = smallest("one", "  targets: { db: { process: { name: db } } }", PAUSE);
+        let two = smallest("two", "  targets:\n    db: { process: { name: db }, hosts: { names: [db-1] } }", PAUSE);
+        let loaded = from_text("two.yaml", &format!("{one}---\n{two}"), &[])
+            .unwrap_or_else(|error| panic!("{}", error.render(false)));
         let experiments: Vec<_> = loaded.into_iter().map(|one| one.experiment().unwrap()).collect();
         assert!(can_run_alone(&experiments[0]).is_ok());
         insta::assert_snapshot!(can_run_alone(&experiments[1]).unwrap_err().render(false), @r"
         error: spec.targets.db.hosts: `hosts` selects among the agents of a controller, and there is none here
-           --> two.yaml:20:34
+           --> two.yaml:19:34
            |
-        20 |     db: { process: { name: db }, hosts: { names: [db-1] } }
+        19 |     db: { process: { name: db }, hosts: { names: [db-1] } }
            |                                  ^^^^^
           hint: leave it out: everything then happens on the host of the run
 

@@ -12,6 +12,8 @@ mod objective;
 mod service;
 mod signal;
 mod slo;
+#[cfg(test)]
+pub(crate) mod smallest;
 mod status;
 mod target;
 mod tolerance;
