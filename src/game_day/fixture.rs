@@ -1,5 +1,7 @@
 //! A game day for tests.
 
+use std::sync::LazyLock;
+
 use crate::document::Document;
 use crate::document::load;
 use crate::experiment::document::Experiment;
@@ -61,7 +63,8 @@ pub(crate) fn experiment(name: &str) -> Experiment {
     load::from_text("experiment.yaml", &text, &[]).unwrap().remove(0).experiment().unwrap().document
 }
 
-pub(crate) fn opened() -> Opened {
+/// Reading the documents takes far longer than anything that is done with them: it is done once.
+static OPENED: LazyLock<Opened> = LazyLock::new(|| {
     let game_day = game_day();
     let experiments: Vec<ResolvedExperiment> = game_day
         .spec
@@ -84,4 +87,8 @@ pub(crate) fn opened() -> Opened {
         experiments,
         identity: Identity::Typed,
     }
+});
+
+pub(crate) fn opened() -> Opened {
+    OPENED.clone()
 }
