@@ -9,8 +9,8 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::Dose;
 use super::search::{Answer, Next, Search, Stop as SearchStop};
 use crate::experiment::machine::Stop;
-use crate::gate::agenda::reserve;
 use crate::gate::drive::{Ground, listen};
+use crate::gate::length::reserve;
 use crate::gate::{Attempt, Candidate};
 use crate::hypothesis::verdict::{Phase, RunVerdict};
 

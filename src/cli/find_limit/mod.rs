@@ -1,5 +1,7 @@
 //! `faultline find-limit`: the largest dose of a fault at which the hypothesis holds.
 
+mod asked;
+mod subject;
 mod told;
 
 use std::path::PathBuf;
@@ -8,29 +10,21 @@ use std::process::ExitCode;
 use clap::Args;
 use faultline_agent::units::{Percent, TimeSpan};
 
+use self::asked::{asked, rules};
+use self::subject::Subject;
 use super::client::ControllerFlags;
 use super::failure::{Failure, PRECONDITION};
 use super::flags::{Global, RunFlags};
 use super::gate::ground::{Making, with_ground};
 use super::output;
-use crate::document::Kind;
-use crate::document::load::{Loaded, load_text_setting, name_of, read_text};
-use crate::document::set::Setting;
-use crate::experiment::check::can_run_alone;
-use crate::experiment::document::Experiment;
-use crate::gate::agenda::{reserve, seconds};
+use crate::gate::length::{reserve, seconds};
 use crate::gate::result::worst;
 use crate::gate::{Candidate, Length};
 use crate::limit::drive::Drive;
-use crate::limit::kept::{LimitFile, PastLimit};
-use crate::limit::place::path_of;
-use crate::limit::result::{Asked, Circumstances, settle};
-use crate::limit::scale::Scale;
-use crate::limit::search::{Next, Resolution, Rules};
-use crate::limit::{Answer, Dose, DoseRange, Search};
-
-/// The error rate of a verdict unless the document says another.
-const ERROR_RATE: f64 = 0.05;
+use crate::limit::kept::LimitFile;
+use crate::limit::result::{Circumstances, settle};
+use crate::limit::search::Next;
+use crate::limit::{Answer, DoseRange, Search};
 
 const DRY_RUN: &str = "Say how many runs there may be, how long they take and which doses come first; touch nothing";
 
@@ -88,16 +82,6 @@ pub struct Arguments {
     /// The controller on whose fleet to run, instead of this host
     #[command(flatten)]
     pub controller: ControllerFlags,
-}
-
-/// The experiment, as it was read once.
-struct Subject<'a> {
-    arguments: &'a Arguments,
-    text: String,
-    /// With the harshest dose.
-    harshest: Loaded<Experiment>,
-    /// The parameter's path.
-    path: String,
 }
 
 /// Searches, and tells what was found.
@@ -164,121 +148,6 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(worst(&codes)))
-}
-
-impl<'a> Subject<'a> {
-    /// Reads the file once, finds the parameter, and checks the document with the harshest dose.
-    fn read(arguments: &'a Arguments, global: &Global) -> anyhow::Result<Self> {
-        let (_, text) = read_text(&arguments.file)?;
-        let as_it_is =
-            one(load_text_setting(&arguments.file, &text, Kind::Experiment, &arguments.flags.set)?, arguments)?;
-        if arguments.controller.controller.is_none() {
-            can_run_alone(&as_it_is)?;
-        }
-        let path = path_of(&as_it_is.document, &arguments.dose.parameter).map_err(|error| {
-            Failure::usage(error.to_string()).hint("`faultline faults NAME` tells a fault's parameters")
-        })?;
-        let mut subject = Self { arguments, text, harshest: as_it_is, path };
-        subject.harshest = subject.at(arguments.dose.dose(arguments.dose.harshest))?;
-        if !global.quiet {
-            output::tell(&subject.harshest.render_warnings(global.colour_on_stderr()));
-        }
-        Ok(subject)
-    }
-
-    /// The experiment with this dose.
-    fn at(&self, dose: Dose) -> anyhow::Result<Loaded<Experiment>> {
-        let setting: Setting = format!("{}={}", self.path, dose.written()).parse()?;
-        let set: Vec<Setting> = self.arguments.flags.set.iter().cloned().chain([setting]).collect();
-        one(load_text_setting(&self.arguments.file, &self.text, Kind::Experiment, &set)?, self.arguments)
-    }
-}
-
-/// The one experiment of a file.
-fn one(loaded: Vec<Loaded>, arguments: &Arguments) -> anyhow::Result<Loaded<Experiment>> {
-    let mut experiments: Vec<_> = loaded.into_iter().filter_map(|one| one.experiment().ok()).collect();
-    match (experiments.pop(), experiments.len()) {
-        (Some(experiment), 0) => Ok(experiment),
-        (_, others) => {
-            let number = if others == 0 { "no".into() } else { (others + 1).to_string() };
-            let message = format!("{} has {number} experiments, and one is wanted", name_of(&arguments.file));
-            Err(Failure::usage(message).hint("put the experiment whose limit is wanted into a file of its own").into())
-        }
-    }
-}
-
-/// How the search goes, and the doses it may run.
-fn rules(arguments: &Arguments, subject: &Subject<'_>) -> anyhow::Result<(Rules, Scale)> {
-    let range = &arguments.dose;
-    let confidence = arguments.confidence.fraction();
-    if !(0.5..=0.999).contains(&confidence) {
-        return Err(Failure::usage("the confidence is from 50% to 99.9%").into());
-    }
-    if arguments.runs == 0 {
-        return Err(Failure::usage("a search needs a run at least").into());
-    }
-    let text = arguments.resolution.trim();
-    let share = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok()).map(|percent| percent / 100.0);
-    let resolution = match share {
-        Some(share) => Resolution::Share(share),
-        None => Resolution::Width(
-            range.unit.number(text).map_err(|error| Failure::usage(format!("--resolution: {error}")))?,
-        ),
-    };
-    let harshest = range.mildest.max(range.harshest);
-    let fine = match resolution {
-        Resolution::Share(share) => share,
-        Resolution::Width(width) => width / harshest,
-    };
-    if !(0.001..1.0).contains(&fine) {
-        let message = "the resolution is from a thousandth of the limit to all of it";
-        return Err(Failure::usage(message).hint("as in `--resolution 5%` or `--resolution 10ms`").into());
-    }
-    let error_rate = subject.harshest.document.spec.error_rate.map_or(ERROR_RATE, Percent::fraction);
-    let rules =
-        Rules { error_rate, confidence, resolution, runs: arguments.runs, mildest_holds: range.begins_with_nothing() };
-    Ok((rules, Scale::new(range, fine)))
-}
-
-/// What is asked of the limit.
-fn asked(arguments: &Arguments, last: Option<&PastLimit>, global: &Global) -> anyhow::Result<Vec<Asked>> {
-    let range = &arguments.dose;
-    let within = range.mildest.min(range.harshest)..=range.mildest.max(range.harshest);
-    let mut asked = Vec::new();
-    if let Some(text) = &arguments.at_least {
-        let dose = range.unit.number(text).map_err(|error| Failure::usage(format!("--at-least: {error}")))?;
-        if !within.contains(&dose) {
-            let message = format!("--at-least {text} is not within the range, so that nothing would be known of it");
-            return Err(Failure::usage(message).hint("widen --dose").into());
-        }
-        asked.push(Asked { words: format!("at least {}", range.dose(dose).told()), dose });
-    }
-    let tell = |text: String| {
-        if !global.quiet {
-            output::tell(&text);
-        }
-    };
-    match (last, arguments.not_worse_than) {
-        (Some(last), Some(percent)) => {
-            let before = range.unit.number(&last.limit).map_err(|error| {
-                Failure::usage(format!("the baseline's limit: {error}"))
-                    .hint("it was found with another unit: give another file")
-            })?;
-            let worse = if range.harshest > range.mildest { -percent.fraction() } else { percent.fraction() };
-            let dose = before * (1.0 + worse);
-            let told = range.dose(before).told();
-            if within.contains(&dose) {
-                asked.push(Asked { words: format!("not more than {percent} worse than {told} in the baseline"), dose });
-            } else {
-                let message = format!("the baseline's limit, {told}, lies where this range says nothing of it");
-                return Err(Failure::usage(message).hint("widen --dose").into());
-            }
-        }
-        (None, Some(_)) => tell("the baseline has no limit of this parameter yet: nothing is compared\n".into()),
-        (Some(last), None) => tell(format!("the limit in the baseline is {}\n", last.limit)),
-        (None, None) => {}
-    }
-    Ok(asked)
 }
 
 /// Tells what is going to happen, and refuses a time box in which nothing fits.

@@ -22,11 +22,13 @@ use super::failure::{Failure, USAGE};
 use super::flags::{Global, RunFlags};
 use super::output;
 use crate::experiment::document::LabelExpression;
-use crate::gate::agenda::{self, Pace, seconds};
+use crate::gate::agenda::Pace;
 use crate::gate::baseline::KEPT;
 use crate::gate::drive::{self, Driven};
+use crate::gate::length::{reserve, seconds, sum};
 use crate::gate::quarantine::QuarantineList;
-use crate::gate::result::{BaselineState, Circumstances, settle, sum};
+use crate::gate::result::BaselineState;
+use crate::gate::settle::{Circumstances, settle};
 use crate::gate::{Agenda, Candidate, Length, Quarantine, Rules, meet};
 
 const DRY_RUN: &str = "Say what would run, how long it takes and what does not run beside one another; touch nothing";
@@ -263,7 +265,7 @@ fn agenda(arguments: &Arguments, candidates: &[Candidate], tell: &dyn Fn(&str)) 
         seconds(most)
     ));
     if let Some(within) = within {
-        let kept = agenda::reserve(within);
+        let kept = reserve(within);
         if least > within - kept {
             let (sum, within, kept) = (seconds(least), seconds(within), seconds(kept));
             let message = format!(

@@ -1,3 +1,5 @@
+//! What is measured of each kind of objective.
+
 use crate::experiment::document::{
     ErrorBound, LatencyBound, Objective, SaturationBound, TrafficBound, TrafficFloor, ValueBound, quantile_name,
 };
