@@ -149,7 +149,7 @@ impl DecisionRule for Counting {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// What the bound rests on, for counts as they come and as they are deflated.
     #[test]
