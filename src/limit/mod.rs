@@ -2,8 +2,9 @@
 //!
 //! [`search`] is the search itself: pure, it says by the answers so far which dose is run next, or between which doses the
 //! limit lies. [`dose`] reads doses, [`place`] finds the parameter in the document, [`scale`] lays the doses out, [`kept`] keeps
-//! limits for comparison and [`result`] says what came of it. Only [`drive`] carries out runs.
+//! limits for comparison, [`asked`] compares with what was asked and [`result`] says what came of it. Only [`drive`] carries out runs.
 
+pub mod asked;
 pub mod dose;
 pub mod drive;
 pub mod kept;
