@@ -127,3 +127,46 @@ impl Colour {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+    use crate::cli::{find_limit, gate, run};
+
+    #[test]
+    fn flags_for_runs_say_what_they_mean_to_each_command() {
+        let mut told = String::new();
+        for command in [
+            run::Arguments::augment_args(Command::new("run")),
+            gate::Arguments::augment_args(Command::new("gate")),
+            find_limit::Arguments::augment_args(Command::new("find-limit")),
+        ] {
+            for flag in ["set", "seed", "dry_run", "out"] {
+                let flag = command.get_arguments().find(|argument| argument.get_id() == flag).unwrap();
+                let (long, help) = (flag.get_long().unwrap(), flag.get_help().unwrap());
+                let heading = flag.get_help_heading().unwrap_or("Options");
+                told += &format!("{}, {heading}: --{long}  {help}\n", command.get_name());
+            }
+        }
+        insta::assert_snapshot!(told, @r"
+        run, Options: --set  Change a value of the document, as in `spec.method[1].inject.for=5s`; may be given several times
+        run, Options: --seed  The seed of everything left to chance, instead of the document's
+        run, Options: --dry-run  Print the plan and touch nothing
+        run, Options: --out  Make the folders of runs below this one instead of in the state folder
+        gate, Options: --set  Change a value of every document first, as `faultline run --set` does
+        gate, Options: --seed  The seed of everything left to chance, instead of the documents'
+        gate, Options: --dry-run  Say what would run, how long it takes and what does not run beside one another; touch nothing
+        gate, Running: --out  Make the folders of runs below this one instead of in the state folder
+        find-limit, Options: --set  Change a value of the document first, as `faultline run --set` does
+        find-limit, Options: --seed  The seed of everything left to chance, instead of the document's
+        find-limit, Options: --dry-run  Say how many runs there may be, how long they take and which doses come first; touch nothing
+        find-limit, Search: --out  Make the folders of runs below this one instead of in the state folder
+        ");
+        let help = run::Arguments::augment_args(Command::new("run")).term_width(100).render_help().to_string();
+        let place = |flag: &str| help.find(&format!("      --{flag}")).unwrap();
+        let order = ["set", "seed", "dry-run", "placebo", "out", "junit"].map(place);
+        assert!(order.is_sorted(), "{help}");
+    }
+}

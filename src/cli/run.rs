@@ -37,7 +37,8 @@ pub struct Arguments {
     #[command(flatten)]
     pub flags: RunFlags,
     /// Do everything but the faults' own steps: nothing is injected, and the verdict is about the system as it is
-    #[arg(long, conflicts_with = "controller")]
+    // In the help it stands beside `--dry-run`, which is the third.
+    #[arg(long, conflicts_with = "controller", display_order = 2)]
     pub placebo: bool,
     /// Write a JUnit report of all runs to this file
     #[arg(long, value_name = "FILE")]
