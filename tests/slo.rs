@@ -38,6 +38,15 @@ fn an_experiment_that_is_judged_by_an_slo_holds() {
     let ran = lab.run(&file, &[]);
     ran.expect(0);
     assert_eq!((ran.injected(), ran.undone_and_verified()), (1, 1));
+    // How much comes is known from a run only, and then how long one must be.
+    let needs = |more: &[&str]| {
+        let arguments = [&["plan", "--json", file.to_str().unwrap()], more].concat();
+        let planned = lab.faultline(&arguments).output().unwrap();
+        let planned: serde_json::Value = serde_json::from_slice(&planned.stdout).expect("a plan");
+        planned[0]["objectives"][0]["needs"].as_str().map(ToOwned::to_owned)
+    };
+    assert_eq!(needs(&[]), None);
+    assert!(needs(&["--baseline", "latest"]).is_some());
     lab.assert_nothing_left();
 }
 

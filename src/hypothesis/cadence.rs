@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::experiment::document::Signal;
+use crate::experiment::document::{ExecReading, Signal};
 
 /// How often a signal is read, and how late a reading may come.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,24 +13,31 @@ pub(super) struct Cadence {
     pub(super) lateness: f64,
     /// For a prober of our own: how many events it starts a second, answered or not.
     pub(super) starts: Option<f64>,
+    /// How many events a second are read, where each reading is one.
+    pub(super) events: Option<f64>,
 }
 
 impl Cadence {
     pub(super) fn of(signal: &Signal) -> Self {
-        let probe = |interval: Duration, timeout: Duration| Self {
-            interval: interval.as_secs_f64(),
-            lateness: timeout.as_secs_f64(),
-            starts: Some(1.0 / interval.as_secs_f64().max(1e-6)),
-        };
         let read = |interval: Duration, timeout: Duration| Self {
             interval: interval.as_secs_f64(),
             lateness: timeout.as_secs_f64(),
             starts: None,
+            events: None,
+        };
+        let rate = |interval: Duration| Some(1.0 / interval.as_secs_f64().max(1e-6));
+        let probe = |interval: Duration, timeout: Duration| Self {
+            starts: rate(interval),
+            events: rate(interval),
+            ..read(interval, timeout)
         };
         match signal {
             Signal::Http(http) => probe(http.rate.interval(), http.timeout.duration()),
             Signal::Tcp(tcp) => probe(tcp.rate.interval(), tcp.timeout.duration()),
-            Signal::Exec(exec) => read(exec.interval.duration(), exec.timeout.duration()),
+            Signal::Exec(exec) => {
+                let events = (exec.read == ExecReading::ExitCode).then(|| rate(exec.interval.duration())).flatten();
+                Self { events, ..read(exec.interval.duration(), exec.timeout.duration()) }
+            }
             Signal::Prometheus(prometheus) => read(prometheus.interval.duration(), prometheus.timeout.duration()),
             Signal::Host(host) => read(host.interval.duration(), Duration::ZERO),
         }

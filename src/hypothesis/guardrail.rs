@@ -35,6 +35,11 @@ use super::verdict::{ObjectiveVerdict, Phase, Verdict};
 use super::words::{count, percent, seconds, significant, time};
 use starts::Starts;
 
+/// Bursts of bad events that last up to this share of the baseline show in it: of longer ones fewer than eight stretches
+/// of their length fit in, which tell nothing ([`Dispersion`](super::statistics::Dispersion)). For longer ones the error
+/// rate of a guardrail is not vouched for.
+pub const BURSTS_SHOWN: f64 = 1.0 / 8.0;
+
 /// The shortest window, in seconds.
 const SHORTEST: u32 = 4;
 /// Numbers that must be on the wrong side one after the other, and for how long together.

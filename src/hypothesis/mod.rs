@@ -115,6 +115,7 @@ mod words;
 
 pub use again::{Again, AgainError, judge_again};
 pub use error::JudgeError;
+pub use guardrail::BURSTS_SHOWN;
 pub use judge::{Judge, Steady};
 pub use needs::Need;
 pub use rejudge::rejudge;

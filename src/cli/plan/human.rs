@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use faultline_agent::plan::{Plan, Step};
 
-use super::{ExperimentPlan, FaultPlan, PlanOutcome, StepPlan};
+use super::{ExperimentPlan, FaultPlan, ObjectivePlan, PlanOutcome, StepPlan};
 use crate::experiment::document::ServiceNetwork;
 
 /// The plan as people read it.
@@ -33,6 +33,7 @@ pub(super) fn render(plan: &ExperimentPlan) -> String {
         text += &one(step, injected);
         injected |= step.inject.is_some();
     }
+    text += &objectives(plan);
     let _ = writeln!(text, "\nThen everything must be steady again within {}. Nothing was touched.", plan.recovery);
     match &plan.private_path {
         Some(path) => text
@@ -40,6 +41,27 @@ pub(super) fn render(plan: &ExperimentPlan) -> String {
             .replace(path, "/proc/PID/ns/net"),
         None => text,
     }
+}
+
+/// What each objective needs, and which bursts are known.
+fn objectives(plan: &ExperimentPlan) -> String {
+    let mut lines = Lines::default();
+    for ObjectivePlan { objective, needs, because, too_short } in &plan.objectives {
+        let needs = needs.map_or("?".into(), |needs| needs.to_string());
+        let short = too_short.as_ref().map_or_else(String::new, |short| format!("; TOO SHORT: {short}"));
+        lines.add(&needs, [format!("{objective} ({because}{short})")]);
+    }
+    let mut text = String::new();
+    if !lines.0.is_empty() {
+        text = format!("\nTo decide, the baseline and the faults must each last:\n{}", lines.0);
+    }
+    if let Some(bursts) = plan.bursts {
+        let _ = writeln!(
+            text,
+            "Bursts of errors up to {bursts} show in this baseline; a guardrail takes longer ones for harm."
+        );
+    }
+    text
 }
 
 fn one(step: &StepPlan, injected: bool) -> String {

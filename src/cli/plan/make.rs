@@ -16,10 +16,16 @@ use super::{ExperimentPlan, FaultPlan, PlanOutcome, StepPlan};
 use crate::cli::failure;
 use crate::document::load::Loaded;
 use crate::experiment::document::{Experiment, Inject, MethodStep, ServiceNetwork, Spec, Target};
+use crate::run::journal::Entry;
 use crate::targets::{TargetError, draw_seed, on_this_host, seed_of_fault};
 
 /// The plan of one experiment.
-pub(super) fn plan(loaded: &Loaded<Experiment>, seed: Option<u64>, state: &Path) -> anyhow::Result<ExperimentPlan> {
+pub(super) fn plan(
+    loaded: &Loaded<Experiment>,
+    seed: Option<u64>,
+    state: &Path,
+    recorded: &[Entry],
+) -> anyhow::Result<ExperimentPlan> {
     let spec = &loaded.document.spec;
     let given = seed.or(spec.seed);
     let seed = given.unwrap_or_else(draw_seed);
@@ -58,6 +64,8 @@ pub(super) fn plan(loaded: &Loaded<Experiment>, seed: Option<u64>, state: &Path)
         services: spec.services.keys().cloned().collect(),
         slos: super::slos::lines(spec),
         budget: super::slos::budget(spec),
+        objectives: super::objectives::objectives(spec, recorded),
+        bursts: super::objectives::bursts(spec),
         steps,
         recovery: spec.recovery.within,
         private_path,

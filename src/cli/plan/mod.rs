@@ -2,6 +2,7 @@
 
 mod human;
 mod make;
+mod objectives;
 mod slos;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use faultline_agent::units::TimeSpan;
 use serde::Serialize;
 
 use super::client::{self, ControllerFlags};
+use super::failure::Failure;
 use super::flags::{DataFormat, Global};
 use super::run::experiments;
 use super::{failure, output};
@@ -21,6 +23,8 @@ use crate::document::load::Loaded;
 use crate::document::set::Setting;
 use crate::experiment::check::can_run_alone;
 use crate::experiment::document::{Experiment, ServiceNetwork};
+use crate::report::{Journal, runs};
+use crate::run::journal::Entry;
 
 /// Show targets, every step and its undo; touches nothing
 ///
@@ -37,6 +41,12 @@ pub struct Arguments {
     /// The seed of everything left to chance, instead of the document's
     #[arg(long)]
     pub seed: Option<u64>,
+    /// A recorded run, by its id or a part of it, whose baseline tells what usually comes of the signals
+    ///
+    /// From it is computed how long the baseline and the faults must last for each objective. Without it that is known of
+    /// probers alone, and as if nothing ever failed.
+    #[arg(long, value_name = "RUN")]
+    pub baseline: Option<String>,
     /// The controller on whose fleet to plan, instead of this host
     #[command(flatten)]
     pub controller: ControllerFlags,
@@ -69,6 +79,11 @@ struct ExperimentPlan {
     /// What may be spent of an error budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     budget: Option<String>,
+    /// What is to be shown, and how long that takes.
+    objectives: Vec<ObjectivePlan>,
+    /// The longest bursts of bad events that the baseline shows; a guardrail takes longer ones for harm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bursts: Option<TimeSpan>,
     /// What is done, in order; faults of `together` share a number.
     steps: Vec<StepPlan>,
     /// How soon everything must be steady again.
@@ -79,6 +94,22 @@ struct ExperimentPlan {
     /// Why no run would begin now, if the host is halted.
     #[serde(skip_serializing_if = "Option::is_none")]
     halted: Option<String>,
+}
+
+/// How long the baseline and the faults must last for one objective.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ObjectivePlan {
+    /// The objective in a few words.
+    objective: String,
+    /// So long each; nothing where that is not known, or no length is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs: Option<TimeSpan>,
+    /// What that rests on.
+    because: String,
+    /// Which of them is shorter, and what comes of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    too_short: Option<String>,
 }
 
 /// One step of the method.
@@ -145,11 +176,23 @@ enum PlanOutcome {
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
     let documents = experiments(&arguments.files, &arguments.set, global)?;
     if let Some(url) = &arguments.controller.controller {
+        if arguments.baseline.is_some() {
+            return Err(Failure::usage("a plan of a fleet takes no `--baseline`: its runs are kept by the controller")
+                .hint("plan without `--controller` to see what the objectives need")
+                .into());
+        }
         let client = arguments.controller.client_of(url)?;
         let (as_it_is, json) = (arguments.set.is_empty(), arguments.format.json);
         return client::run::plan(&client, &documents, as_it_is, arguments.seed, json);
     }
-    show(&documents, arguments.seed, arguments.format.json, global)
+    let recorded = match &arguments.baseline {
+        Some(run) => {
+            let runs = StateFolder::resolve(global.state.as_deref())?.runs();
+            Journal::read(&runs::find(&runs, run)?)?.entries
+        }
+        None => Vec::new(),
+    };
+    show_after(&recorded, &documents, arguments.seed, arguments.format.json, global)
 }
 
 /// Shows what running these documents would do; the exit code is that of the first fault that could not be injected.
@@ -162,10 +205,21 @@ pub fn show(
     json: bool,
     global: &Global,
 ) -> anyhow::Result<ExitCode> {
+    show_after(&[], documents, seed, json, global)
+}
+
+/// The same, where an earlier run tells what usually comes of the signals.
+fn show_after(
+    recorded: &[Entry],
+    documents: &[Loaded<Experiment>],
+    seed: Option<u64>,
+    json: bool,
+    global: &Global,
+) -> anyhow::Result<ExitCode> {
     documents.iter().try_for_each(can_run_alone)?;
     let state = StateFolder::locate(global.state.as_deref())?;
     let plans: Vec<ExperimentPlan> =
-        documents.iter().map(|document| make::plan(document, seed, &state)).collect::<anyhow::Result<_>>()?;
+        documents.iter().map(|document| make::plan(document, seed, &state, recorded)).collect::<anyhow::Result<_>>()?;
     if json {
         output::print_json(&plans)?;
     } else {

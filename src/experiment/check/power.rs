@@ -1,7 +1,7 @@
 use faultline_agent::units::TimeSpan;
 
 use super::{Findings, at};
-use crate::experiment::document::{Allowance, ExecReading, MethodStep, Objective, Reference, Signal, Spec};
+use crate::experiment::document::{Allowance, ExecReading, Objective, Reference, Signal, Spec, phases};
 use crate::hypothesis::statistics::{
     Events, Margin, SequentialTest, events_to_compare_quantiles, events_to_compare_shares, quantiles_are_shown,
     share_is_below, threshold,
@@ -119,15 +119,6 @@ fn compare(
             "at {rate}/s this objective needs {seconds:.0}s of each; raise the signal's rate, the lengths, or the allowance"
         ),
     );
-}
-
-/// How long the baseline lasts, and from the first injection to the end of the last.
-fn phases(method: &[MethodStep]) -> (TimeSpan, TimeSpan) {
-    let is_fault = |step: &MethodStep| !matches!(step, MethodStep::Observe(_));
-    let first = method.iter().position(is_fault).unwrap_or(method.len());
-    let last = method.iter().rposition(is_fault).map_or(first, |last| last + 1);
-    let sum = |steps: &[MethodStep]| TimeSpan::from(steps.iter().map(MethodStep::lasts).sum::<std::time::Duration>());
-    (sum(&method[..first]), sum(&method[first..last]))
 }
 
 /// The share of bad events below which an objective wants to stay, with its key.

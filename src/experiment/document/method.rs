@@ -38,6 +38,15 @@ impl MethodStep {
     }
 }
 
+/// How long the baseline of a method lasts, and from the first injection to the end of the last.
+pub fn phases(method: &[MethodStep]) -> (TimeSpan, TimeSpan) {
+    let is_fault = |step: &MethodStep| !matches!(step, MethodStep::Observe(_));
+    let first = method.iter().position(is_fault).unwrap_or(method.len());
+    let last = method.iter().rposition(is_fault).map_or(first, |last| last + 1);
+    let sum = |steps: &[MethodStep]| TimeSpan::from(steps.iter().map(MethodStep::lasts).sum::<Duration>());
+    (sum(&method[..first]), sum(&method[first..last]))
+}
+
 /// One fault on one target for one length of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

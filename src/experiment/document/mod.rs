@@ -29,7 +29,7 @@ pub use host_pick::HostPick;
 pub use label_expression::{
     LabelCondition, LabelExpression, LabelExpressionError, LabelVersion, VersionComparison, is_label_name,
 };
-pub use method::{Inject, MethodStep};
+pub use method::{Inject, MethodStep, phases};
 pub use objective::{
     ErrorBound, LatencyBound, Objective, Reference, Resource, SaturationBound, TrafficBound, ValueBound, quantile_name,
 };

@@ -37,8 +37,8 @@ pub use evidence::{averaged, multiplied};
 pub use fitness::{FEWEST_BAD, Unfit, unfit};
 pub use interval::Interval;
 pub use planning::{
-    events_to_compare_quantiles, events_to_compare_shares, events_to_decide, quantiles_are_shown,
-    seconds_to_compare_rates, seconds_to_decide,
+    events_to_compare_quantiles, events_to_compare_quantiles_like, events_to_compare_shares, events_to_decide,
+    quantiles_are_shown, seconds_to_compare_rates, seconds_to_decide,
 };
 pub use quantile::{quantile_is_above, quantile_is_below};
 pub use ranked::Ranked;

@@ -72,6 +72,23 @@ pub fn events_to_compare_quantiles(
     smallest(shown, FEWEST_EVENTS, MOST_EVENTS).map(f64::ceil)
 }
 
+/// How many events each of two samples needs until a quantile of the one is shown to be at most the other's with its
+/// margin, if the latencies of both are spread as those of a third. Nothing where no reasonable number shows it.
+pub fn events_to_compare_quantiles_like(
+    rule: &dyn DecisionRule,
+    quantile: f64,
+    like: &Ranked,
+    margin: Margin,
+    error_rate: f64,
+) -> Option<f64> {
+    let needed = threshold(error_rate);
+    let shown = |events: f64| {
+        let sample = like.of_size(events);
+        quantile_is_below(rule, quantile, &sample, &sample, margin, needed) >= needed
+    };
+    (like.total() > 0.0).then(|| smallest(shown, FEWEST_EVENTS, MOST_EVENTS)).flatten().map(f64::ceil)
+}
+
 /// Whether so many events of each sample, all alike, show that a quantile is at most the reference's with its margin.
 pub fn quantiles_are_shown(
     rule: &dyn DecisionRule,

@@ -27,6 +27,13 @@ impl Ranked {
         Self { values, beyond, total }
     }
 
+    /// The same values in the same parts, so many in all. Nothing stays nothing.
+    pub fn of_size(&self, total: f64) -> Self {
+        let part = if self.total > 0.0 { total / self.total } else { 0.0 };
+        let values = self.values.iter().map(|(value, count)| (*value, count * part)).collect();
+        Self { values, beyond: self.beyond * part, total: self.total * part }
+    }
+
     /// How many there are in all.
     pub fn total(&self) -> f64 {
         self.total
