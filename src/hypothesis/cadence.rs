@@ -86,37 +86,52 @@ impl Beats {
         }
     }
 
-    fn is_marked(&self, index: u32) -> bool {
-        self.words.get(index as usize / 64).is_some_and(|bits| bits >> (index % 64) & 1 == 1)
+    fn word(&self, index: u32) -> u64 {
+        self.words.get(index as usize / 64).copied().unwrap_or(0)
     }
 
     /// How much of the time from `from` to `to` was covered, by the beats that lie in it as a whole.
     pub(super) fn coverage(&self, from: f64, to: f64, beat: f64) -> Coverage {
         let (first, end) = (whole((from / beat).ceil()), whole((to / beat).floor()));
         let beats = end.saturating_sub(first);
-        let trailing = (first..end).rev().take_while(|index| !self.is_marked(*index)).count();
+        let trailing = self.trailing(first, end);
         let empty = beats - self.marked(first, end);
-        let silent_since = (trailing >= 2).then(|| {
-            let trailing = u32::try_from(trailing).unwrap_or(beats);
-            f64::from(end - trailing) * beat
-        });
+        let silent_since = (trailing >= 2).then(|| f64::from(end - trailing) * beat);
         Coverage { beats, empty, silent_since }
     }
 
+    /// How many beats were marked, of those from `first` on and before `end`.
     fn marked(&self, first: u32, end: u32) -> u32 {
         let mut marked = 0;
         let mut index = first;
         while index < end {
-            if index.is_multiple_of(64) && end - index >= 64 {
-                marked += self.words.get(index as usize / 64).map_or(0, |bits| bits.count_ones());
-                index += 64;
-            } else {
-                marked += u32::from(self.is_marked(index));
-                index += 1;
-            }
+            // To the end of the word, or of the stretch.
+            let bits = (64 - index % 64).min(end - index);
+            marked += ((self.word(index) >> (index % 64)) & lowest(bits)).count_ones();
+            index += bits;
         }
         marked
     }
+
+    /// How many beats at the end of those from `first` on and before `end` were not marked.
+    fn trailing(&self, first: u32, end: u32) -> u32 {
+        let mut index = end;
+        while index > first {
+            // From the beginning of the word, or of the stretch.
+            let bits = ((index - 1) % 64 + 1).min(index - first);
+            let found = (self.word(index - 1) >> ((index - bits) % 64)) & lowest(bits);
+            if found != 0 {
+                return end - (index - bits) - (64 - found.leading_zeros());
+            }
+            index -= bits;
+        }
+        end.saturating_sub(first)
+    }
+}
+
+/// A word whose lowest so many bits, from 1 to 64, are set.
+fn lowest(bits: u32) -> u64 {
+    u64::MAX >> (64 - bits)
 }
 
 fn place(at: f64, beat: f64) -> Option<(usize, u32)> {
@@ -134,6 +149,8 @@ fn whole(number: f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -146,6 +163,23 @@ mod tests {
         assert_eq!(beats.coverage(0.5, 6.9, 1.0), Coverage { beats: 5, empty: 2, silent_since: Some(4.0) });
         assert_eq!(beats.coverage(0.0, 71.0, 1.0), Coverage { beats: 71, empty: 65, silent_since: None });
         assert_eq!(beats.coverage(0.0, 0.5, 1.0), Coverage { beats: 0, empty: 0, silent_since: None });
+    }
+
+    proptest! {
+        #[test]
+        fn whole_words_count_as_one_beat_after_the_other(
+            beats in proptest::collection::vec(0u32..300, 0..40),
+            first in 0u32..320,
+            length in 0u32..320,
+        ) {
+            let mut marks = Beats::default();
+            beats.iter().for_each(|beat| marks.mark(f64::from(*beat), 1.0));
+            let end = first + length;
+            let is_marked = |beat: &u32| beats.contains(beat);
+            let marked = (first..end).filter(is_marked).count();
+            let trailing = (first..end).rev().take_while(|beat| !is_marked(beat)).count();
+            prop_assert_eq!((marks.marked(first, end) as usize, marks.trailing(first, end) as usize), (marked, trailing));
+        }
     }
 
     #[test]

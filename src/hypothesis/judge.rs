@@ -1,11 +1,9 @@
 //! The judge of one run: takes samples in, and answers whether the hypothesis holds.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::experiment::document::{Objective, Reference, Spec};
-use crate::run::journal::{Entry, Event, RunState};
-use crate::signals::sample::Sample;
 
 use super::bound::{self, Bound};
 use super::decide::ErrorRates;
@@ -16,7 +14,6 @@ use super::guardrail_budget::BudgetCap;
 use super::phases::{ALL, Phases};
 use super::statistics::{DecisionRule, SequentialTest};
 use super::stream::Stream;
-use super::tally::rounded;
 use super::verdict::{ObjectiveVerdict, Phase, Verdict};
 use super::watch::Watch;
 
@@ -43,10 +40,10 @@ pub struct Judge {
     pub(super) watches: Vec<Watch>,
     /// What is read of controls, each by the bound of the objective that is compared with it.
     pub(super) controls: Vec<Watch>,
-    guardrails: Vec<Guardrail>,
-    budget: Option<BudgetCap>,
+    pub(super) guardrails: Vec<Guardrail>,
+    pub(super) budget: Option<BudgetCap>,
     pub(super) streams: Vec<Stream>,
-    by_name: BTreeMap<String, usize>,
+    pub(super) by_name: HashMap<String, usize>,
     pub(super) phases: Phases,
     pub(super) rates: ErrorRates,
     /// With what probability at most a signal without bursts or trend is called unfit.
@@ -84,7 +81,7 @@ impl Judge {
             guardrails: Vec::new(),
             budget: None,
             streams: Vec::new(),
-            by_name: BTreeMap::new(),
+            by_name: HashMap::new(),
             phases: Phases::default(),
             rates: ErrorRates::of(error_rate, spec),
             unfit_rate: unfit_rate(error_rate, spec),
@@ -99,6 +96,9 @@ impl Judge {
             let (bound, stream, description) = judge.understand(objective, spec)?;
             if let Some(stream) = judge.streams.get_mut(stream) {
                 stream.watches.push(judge.watches.len());
+                if matches!(bound, Bound::Saturation { .. } | Bound::Value { .. }) {
+                    stream.of_numbers.push(judge.watches.len());
+                }
             }
             let mut watch = Watch::new(objective.clone(), bound, description, stream);
             if let Some(Reference::Control(signal)) = bound::reference(objective) {
@@ -144,105 +144,6 @@ impl Judge {
         let stream = self.by_name.get(&objective.signal).copied();
         let stream = stream.ok_or_else(|| JudgeError::NoSuchSignal { signal: objective.signal.clone() })?;
         Ok((bound, stream, objective.describe()))
-    }
-
-    /// A phase begins, at so many seconds since the run began. To begin `During` again takes the end of it back.
-    pub fn begin(&mut self, phase: Phase, at: f64) {
-        let at = rounded(at);
-        if phase == Phase::During && self.phases.span(Phase::After).is_some() {
-            self.phases.forget_after();
-            for watch in self.watches.iter_mut().chain(&mut self.controls) {
-                watch.merge_after_into_during();
-            }
-        }
-        self.phases.begin(phase, at);
-        self.now = self.now.max(at);
-        self.forget_baselines();
-    }
-
-    /// A phase ends. A sample belongs to the phase in which its `at` lies, however late it comes.
-    pub fn end(&mut self, phase: Phase, at: f64) {
-        let at = rounded(at);
-        self.phases.end(phase, at);
-        self.now = self.now.max(at);
-        self.forget_baselines();
-    }
-
-    /// A phase began or ended: what was kept of the baselines may be wrong now.
-    fn forget_baselines(&mut self) {
-        self.watches.iter_mut().for_each(|watch| watch.kept.forget());
-        self.guardrails.iter_mut().for_each(Guardrail::forget);
-    }
-
-    /// Follows the journal: samples are taken in, and the phases begin and end with the states of the run. `Before` is
-    /// from `steady` to the first `injecting`, `During` from there to `recovering`, `After` from there to `judged`.
-    pub fn follow(&mut self, entry: &Entry) {
-        match &entry.event {
-            Event::Sample(sample) => self.observe(sample),
-            Event::Budget(state) => {
-                if let Some(budget) = &mut self.budget {
-                    budget.read(state);
-                }
-            }
-            Event::State { state: RunState::Steady, .. } => self.begin(Phase::Before, entry.at),
-            Event::State { state: RunState::Injecting, .. } => {
-                self.end(Phase::Before, entry.at);
-                self.begin(Phase::During, entry.at);
-            }
-            Event::State { state: RunState::Recovering, .. } => {
-                self.end(Phase::During, entry.at);
-                self.begin(Phase::After, entry.at);
-            }
-            Event::State { state: RunState::Judged, .. } => {
-                if let Some(phase) = self.phases.open() {
-                    self.end(phase, entry.at);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Takes a sample in. One of a signal that the document does not name, or without a moment, is left aside.
-    pub fn observe(&mut self, sample: &Sample) {
-        let Some(number) = self.by_name.get(&sample.signal).copied() else { return };
-        let Some(stream) = self.streams.get_mut(number) else { return };
-        if !(sample.at.is_finite() && sample.at >= 0.0) {
-            return;
-        }
-        let at = rounded(sample.at);
-        self.now = self.now.max(at);
-        let settled = stream.take(at, &sample.reading);
-        let beat = stream.cadence.beat();
-        let of_baseline = self.phases.of(at) == Some(Phase::Before);
-        for index in &stream.watches {
-            if let Some(watch) = self.watches.get_mut(*index) {
-                watch.note(at, &sample.reading);
-                if of_baseline {
-                    watch.kept.forget();
-                }
-                for (at, reading) in &settled {
-                    watch.settle(&self.phases, beat, *at, reading);
-                }
-            }
-        }
-        for index in &stream.controls {
-            if let Some(watch) = self.controls.get_mut(*index) {
-                for (at, reading) in &settled {
-                    watch.settle(&self.phases, beat, *at, reading);
-                }
-            }
-        }
-        for index in &stream.guards {
-            if let Some(guardrail) = self.guardrails.get_mut(*index) {
-                guardrail.observe(at, &sample.reading);
-                if of_baseline {
-                    guardrail.forget();
-                }
-            }
-        }
-        if let Some(budget) = self.budget.as_mut().filter(|budget| budget.stream == number) {
-            budget.observe(&self.phases, at, &sample.reading);
-        }
     }
 
     /// The first guardrail that is breached, judged; `now` is seconds since the run began.

@@ -68,6 +68,7 @@ mod again;
 #[cfg(test)]
 mod again_tests;
 mod baseline;
+mod beatwise;
 mod bound;
 mod cadence;
 mod decide;
@@ -84,6 +85,7 @@ mod guardrail_budget;
 mod guardrail_slo_tests;
 #[cfg(test)]
 mod guardrail_tests;
+mod intake;
 mod judge;
 #[cfg(test)]
 mod judge_tests;
@@ -95,6 +97,7 @@ mod law_tests;
 mod needs;
 mod onset;
 mod phases;
+mod place;
 #[cfg(test)]
 mod recovery_tests;
 mod rejudge;

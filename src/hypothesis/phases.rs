@@ -87,6 +87,9 @@ pub(super) fn restart(number: u32) -> f64 {
     }
 }
 
+/// The last restart that comes after the one before it: 2^30 seconds, a third of a century.
+pub(super) const LAST_RESTART: u32 = 60;
+
 /// Which restart is the last at or before so many seconds.
 pub(super) fn restarts_until(seconds: f64) -> u32 {
     if seconds < 2.0 {

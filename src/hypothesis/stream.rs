@@ -4,10 +4,22 @@ use crate::experiment::document::Signal;
 use crate::signals::sample::Reading;
 
 use super::cadence::{Beats, Cadence};
+use super::phases::Phases;
+use super::place::{Finder, Place, beat_after};
 
 /// So long, at least, samples are kept as they came. Only then are they added to the sums of their phase: by then it is
 /// known when the phase began and ended, whatever came first.
 const KEPT: f64 = 10.0;
+
+/// A sample that is old enough to be added up, and where it belongs.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) place: Place,
+    /// Its beat of that phase.
+    pub(super) beat: u32,
+    pub(super) at: f64,
+    pub(super) reading: Reading,
+}
 
 /// One signal's samples.
 #[derive(Debug, Clone)]
@@ -25,6 +37,8 @@ pub(super) struct Stream {
     newest: f64,
     /// Which objectives and which guardrails look at it.
     pub(super) watches: Vec<usize>,
+    /// Those of the objectives that keep numbers as they come.
+    pub(super) of_numbers: Vec<usize>,
     pub(super) guards: Vec<usize>,
     /// Which objectives of other signals are compared with it.
     pub(super) controls: Vec<usize>,
@@ -42,13 +56,14 @@ impl Stream {
             oldest: f64::INFINITY,
             newest: f64::NEG_INFINITY,
             watches: Vec::new(),
+            of_numbers: Vec::new(),
             guards: Vec::new(),
             controls: Vec::new(),
         }
     }
 
-    /// Takes one sample in, and gives back those that are old enough to be added up.
-    pub(super) fn take(&mut self, at: f64, reading: &Reading) -> Vec<(f64, Reading)> {
+    /// Takes one sample in, and gives back those that are old enough to be added up, as far as they lie in a phase.
+    pub(super) fn take(&mut self, at: f64, reading: &Reading, phases: &Phases) -> Vec<Settled> {
         if let Reading::Missing { reason } = reading {
             self.missing = Some(reason.clone());
         } else {
@@ -58,24 +73,37 @@ impl Stream {
         }
         self.oldest = self.oldest.min(at);
         self.newest = self.newest.max(at);
-        self.fresh.push((at, reading.clone()));
+        self.fresh.push((at, as_judged(reading)));
         let keep = KEPT.max(2.0 * self.cadence.lateness);
         // Twice as long before the first is moved, so that each sample is moved once and not looked at again and again.
         if self.newest - self.oldest <= 2.0 * keep {
             return Vec::new();
         }
-        let horizon = self.newest - keep;
-        self.oldest = self.newest;
-        let mut settled = Vec::new();
-        self.fresh.retain_mut(|(at, reading)| {
-            let is_old = *at < horizon;
-            if is_old {
-                settled.push((*at, std::mem::replace(reading, Reading::Counts { bad: 0.0, total: 0.0 })));
-            } else {
-                self.oldest = self.oldest.min(*at);
+        self.settle(self.newest - keep, phases)
+    }
+
+    /// Those from before a moment.
+    fn settle(&mut self, horizon: f64, phases: &Phases) -> Vec<Settled> {
+        let (beat, mut finder) = (self.cadence.beat(), Finder::new(phases));
+        let mut settled = Vec::with_capacity(self.fresh.len());
+        for (at, reading) in self.fresh.extract_if(.., |(at, _)| *at < horizon) {
+            if let Some(place) = finder.place(at) {
+                let beat = beat_after(finder.since(place.phase, at), beat);
+                settled.push(Settled { place, beat, at, reading });
             }
-            !is_old
-        });
+        }
+        self.oldest = self.fresh.iter().fold(self.newest, |oldest, (at, _)| oldest.min(*at));
         settled
+    }
+}
+
+/// As much of a reading as the judge asks for: that a request failed, and not why.
+fn as_judged(reading: &Reading) -> Reading {
+    match reading {
+        Reading::Request { latency, failure } => {
+            Reading::Request { latency: *latency, failure: failure.as_ref().map(|_| String::new()) }
+        }
+        Reading::Host { saturation, .. } => Reading::Host { saturation: saturation.clone(), numbers: Vec::new() },
+        Reading::Counts { .. } | Reading::Value { .. } | Reading::Missing { .. } => reading.clone(),
     }
 }

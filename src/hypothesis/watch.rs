@@ -1,17 +1,18 @@
 //! One steady-state objective and what is added up for it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::experiment::document::Objective;
 use crate::signals::sample::Reading;
 
 use super::baseline::Kept;
+use super::beatwise::Beatwise;
 use super::bound::{Bound, Meaning};
 use super::decide::Window;
 use super::phases::{self, Phases, restart, restarts_until};
+use super::place::{Finder, Place, beat_after};
 use super::statistics::Events;
-use super::stream::Stream;
+use super::stream::{Settled, Stream};
 use super::tally::{Counts, Latencies, rounded};
 use super::verdict::Phase;
 
@@ -26,7 +27,11 @@ pub(super) struct Segment {
 
 impl Segment {
     fn add(&mut self, bound: Bound, at: f64, reading: &Reading) {
-        let meaning = bound.meaning(reading);
+        self.add_as(bound.meaning(reading), bound, at, reading);
+    }
+
+    /// Adds a reading of which it is known what it means to the bound.
+    fn add_as(&mut self, meaning: Meaning, bound: Bound, at: f64, reading: &Reading) {
         self.counts.add(meaning);
         if meaning == Meaning::Missing {
             self.note_missing(at, why_missing(reading));
@@ -52,10 +57,9 @@ impl Segment {
     }
 }
 
-/// Adds the latency of a request, for a bound on latencies.
+/// Adds the latency of a request that can be used, for a bound on latencies.
 fn add_latency(latencies: &mut Latencies, bound: Bound, reading: &Reading) {
     if let (Bound::Latency { .. } | Bound::LatencyOver { .. }, Reading::Request { latency, failure }) = (bound, reading)
-        && bound.meaning(reading) != Meaning::Missing
     {
         latencies.add(rounded(*latency), failure.is_some());
     }
@@ -84,7 +88,7 @@ pub(super) struct Watch {
     numbers: Vec<(f64, f64)>,
     /// The baseline and the fault beat by beat, as far as they are settled: what tells whether bad events come in bursts,
     /// and since when.
-    beats: [BTreeMap<u32, Counts>; 2],
+    beats: [Beatwise; 2],
 }
 
 /// The sums of a phase from each restart to its end, so that entry 0 is the whole phase.
@@ -124,7 +128,7 @@ impl Watch {
             kept: Kept::default(),
             settled,
             numbers: Vec::new(),
-            beats: [BTreeMap::new(), BTreeMap::new()],
+            beats: [Beatwise::default(), Beatwise::default()],
         }
     }
 
@@ -138,20 +142,23 @@ impl Watch {
         }
     }
 
-    /// Adds a sample to the sums of its phase, for good.
-    pub(super) fn settle(&mut self, phases: &Phases, beat: f64, at: f64, reading: &Reading) {
-        let Some((phase, number)) = place(phases, at) else { return };
-        if self.bound.counts_bad_events()
-            && let Some(beats) = self.beats.get_mut(phases::index(phase))
-        {
-            beats.entry(beat_of(phases, phase, beat, at)).or_default().add(self.bound.meaning(reading));
-        }
-        if let Some(segments) = self.settled.get_mut(phases::index(phase)) {
-            if segments.len() <= number {
-                segments.resize(number + 1, Segment::default());
+    /// Adds samples to the sums of their phases, for good.
+    pub(super) fn settle(&mut self, settled: &[Settled]) {
+        for Settled { place: Place { phase, number }, beat, at, reading } in settled {
+            let meaning = self.bound.meaning(reading);
+            let phase = phases::index(*phase);
+            if self.bound.counts_bad_events()
+                && let Some(beats) = self.beats.get_mut(phase)
+            {
+                beats.add(*beat, meaning);
             }
-            if let Some(segment) = segments.get_mut(number) {
-                segment.add(self.bound, at, reading);
+            if let Some(segments) = self.settled.get_mut(phase) {
+                if segments.len() <= *number {
+                    segments.resize(*number + 1, Segment::default());
+                }
+                if let Some(segment) = segments.get_mut(*number) {
+                    segment.add_as(meaning, self.bound, *at, reading);
+                }
             }
         }
     }
@@ -177,11 +184,11 @@ impl Watch {
         for (segment, sum) in settled.iter().zip(&mut sums) {
             sum.join(segment.counts);
         }
+        let mut finder = Finder::new(phases);
         for (at, reading) in stream.fresh.iter().filter(|(at, _)| *at < to) {
-            if let Some((found, number)) = place(phases, *at).filter(|(found, _)| *found == phase)
-                && let Some(sum) = sums.get_mut(number)
+            if let Some(place) = finder.place(*at).filter(|place| place.phase == phase)
+                && let Some(sum) = sums.get_mut(place.number)
             {
-                debug_assert_eq!(found, phase);
                 sum.add(self.bound.meaning(reading));
             }
         }
@@ -200,19 +207,14 @@ impl Watch {
             return Vec::new();
         }
         let beat = stream.cadence.beat();
-        let settled = self.beats.get(phases::index(phase)).into_iter().flatten();
-        let mut beats: Vec<(u32, Counts)> = settled.map(|(number, counts)| (*number, *counts)).collect();
-        for (at, reading) in stream.fresh.iter().filter(|(at, _)| phases.of(*at) == Some(phase)) {
-            let number = beat_of(phases, phase, beat, *at);
-            let place = beats.partition_point(|(found, _)| *found < number);
-            if beats.get(place).is_none_or(|(found, _)| *found != number) {
-                beats.insert(place, (number, Counts::default()));
-            }
-            if let Some((_, counts)) = beats.get_mut(place) {
-                counts.add(self.bound.meaning(reading));
+        let mut beats = self.beats.get(phases::index(phase)).cloned().unwrap_or_default();
+        let mut finder = Finder::new(phases);
+        for (at, reading) in &stream.fresh {
+            if finder.place(*at).is_some_and(|place| place.phase == phase) {
+                beats.add(beat_after(finder.since(phase, *at), beat), self.bound.meaning(reading));
             }
         }
-        beats.iter().map(|(number, counts)| (*number, counts.events())).collect()
+        beats.events()
     }
 
     /// The numbers that were read from one moment to another.
@@ -242,12 +244,13 @@ impl Watch {
     pub(super) fn latencies(&self, stream: &Stream, phases: &Phases, phase: Phase, to: f64) -> LatenciesFrom {
         let settled = self.settled.get(phases::index(phase)).into_iter().flatten();
         let mut from: Vec<Latencies> = settled.map(|segment| segment.latencies.clone()).collect();
+        let mut finder = Finder::new(phases);
         for (at, reading) in stream.fresh.iter().filter(|(at, _)| *at < to) {
-            let Some((_, number)) = place(phases, *at).filter(|(found, _)| *found == phase) else { continue };
+            let Some(Place { number, .. }) = finder.place(*at).filter(|place| place.phase == phase) else { continue };
             if from.len() <= number {
                 from.resize(number + 1, Latencies::default());
             }
-            if let Some(latencies) = from.get_mut(number) {
+            if let Some(latencies) = from.get_mut(number).filter(|_| self.bound.meaning(reading) != Meaning::Missing) {
                 add_latency(latencies, self.bound, reading);
             }
         }
@@ -272,29 +275,12 @@ impl Watch {
         for segment in self.settled.get(phases::index(phase)).into_iter().flatten().skip(number) {
             whole.join(segment);
         }
+        let mut finder = Finder::new(phases);
         for (at, reading) in stream.fresh.iter().filter(|(at, _)| *at < to) {
-            if place(phases, *at).is_some_and(|(found, segment)| found == phase && segment >= number) {
+            if finder.place(*at).is_some_and(|place| place.phase == phase && place.number >= number) {
                 whole.add(self.bound, *at, reading);
             }
         }
         (whole.latencies, whole.missing.map(|(_, why)| why))
     }
-}
-
-/// The beat of a phase to which a moment belongs.
-fn beat_of(phases: &Phases, phase: Phase, beat: f64, at: f64) -> u32 {
-    let since = at - phases.span(phase).map_or(0.0, |span| span.begin);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a range that fits")]
-    let number = (since / beat).clamp(0.0, 4e9) as u32;
-    number
-}
-
-/// The phase to which a moment belongs, and which of its segments.
-fn place(phases: &Phases, at: f64) -> Option<(Phase, usize)> {
-    let phase = phases.of(at)?;
-    let number = match phase {
-        Phase::After => restarts_until(at - phases.span(phase)?.begin) as usize,
-        Phase::Before | Phase::During => 0,
-    };
-    Some((phase, number))
 }

@@ -17,13 +17,13 @@ pub(super) fn decide(bound: Bound, window: &Window<'_>, rates: ErrorRates, rule:
     };
     let Events { bad, good } = window.events();
     // On the other side of the bound the e-value is below 1 anyway, and need not be computed.
-    if share > allowed && rule.ratio_is_above(allowed, bad, good) >= threshold(rates.harm) {
+    if share > allowed && rule.ratio_is_shown_above(allowed, bad, good, threshold(rates.harm)) {
         return Outcome::new(Verdict::Violated, Cause::Shown);
     }
     if let Some(gaps) = gaps(window) {
         return gaps;
     }
-    if share < allowed && rule.ratio_is_below(allowed, bad, good) >= threshold(rates.health) {
+    if share < allowed && rule.ratio_is_shown_below(allowed, bad, good, threshold(rates.health)) {
         return Outcome::new(Verdict::Held, Cause::Shown);
     }
     Outcome::new(Verdict::Inconclusive, Cause::Undecided)

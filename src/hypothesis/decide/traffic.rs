@@ -52,8 +52,8 @@ pub(super) fn decide(
     let (harm, health) = (threshold(rates.harm), threshold(rates.health));
     let (too_little, enough, missing) = match (bound, comparison) {
         (Bound::Rate { floor }, _) => (
-            good < floor * covered && rule.rate_is_below(floor * covered, good) >= harm,
-            good > floor * whole && rule.rate_is_above(floor * whole, good) >= health,
+            good < floor * covered && rule.rate_is_shown_below(floor * covered, good, harm),
+            good > floor * whole && rule.rate_is_shown_above(floor * whole, good, health),
             None,
         ),
         (Bound::Share { .. }, Comparison::Itself) => {

@@ -62,6 +62,27 @@ pub trait DecisionRule: std::fmt::Debug + Send + Sync {
 
     /// The logarithm of the e-value against "events come at most at the rate of the bound".
     fn rate_is_above(&self, expected: f64, count: f64) -> f64;
+
+    /// Whether [`ratio_is_above`](Self::ratio_is_above) comes to at least `needed`. A rule may find that sooner than the
+    /// e-value itself, and must never find anything else; so for the three others.
+    fn ratio_is_shown_above(&self, bound: f64, bad: f64, good: f64, needed: f64) -> bool {
+        self.ratio_is_above(bound, bad, good) >= needed
+    }
+
+    /// Whether [`ratio_is_below`](Self::ratio_is_below) comes to at least `needed`.
+    fn ratio_is_shown_below(&self, bound: f64, bad: f64, good: f64, needed: f64) -> bool {
+        self.ratio_is_below(bound, bad, good) >= needed
+    }
+
+    /// Whether [`rate_is_below`](Self::rate_is_below) comes to at least `needed`.
+    fn rate_is_shown_below(&self, expected: f64, count: f64, needed: f64) -> bool {
+        self.rate_is_below(expected, count) >= needed
+    }
+
+    /// Whether [`rate_is_above`](Self::rate_is_above) comes to at least `needed`.
+    fn rate_is_shown_above(&self, expected: f64, count: f64, needed: f64) -> bool {
+        self.rate_is_above(expected, count) >= needed
+    }
 }
 
 /// The logarithm of an e-value that rejects at an error rate between 0 and 1 (Ville).

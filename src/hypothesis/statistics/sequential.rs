@@ -44,6 +44,50 @@ impl DecisionRule for SequentialTest {
         let (_, prior) = gamma_tail::ln_tails(HALF, HALF);
         rate_over_bound(expected, count) + upper - prior
     }
+
+    fn ratio_is_shown_above(&self, bound: f64, bad: f64, good: f64, needed: f64) -> bool {
+        reaches(best_ratio(bound, bad, good), bad + good, needed) && self.ratio_is_above(bound, bad, good) >= needed
+    }
+
+    fn ratio_is_shown_below(&self, bound: f64, bad: f64, good: f64, needed: f64) -> bool {
+        reaches(best_ratio(bound, bad, good), bad + good, needed) && self.ratio_is_below(bound, bad, good) >= needed
+    }
+
+    fn rate_is_shown_below(&self, expected: f64, count: f64, needed: f64) -> bool {
+        reaches(best_rate(expected, count), expected + count, needed) && self.rate_is_below(expected, count) >= needed
+    }
+
+    fn rate_is_shown_above(&self, expected: f64, count: f64, needed: f64) -> bool {
+        reaches(best_rate(expected, count), expected + count, needed) && self.rate_is_above(expected, count) >= needed
+    }
+}
+
+/// Up to so many events the e-value is known far better than [`ROOM`].
+const MOST: f64 = 1e9;
+
+/// By how much, for each event, an e-value as it is computed may lie above what it can be.
+const ROOM: f64 = 1e-9;
+
+/// Whether an e-value may come to what is needed, where `best` is the logarithm of the likelihood ratio of the best
+/// alternative. A mixture is an average of likelihood ratios, and no average is greater than the greatest.
+///
+/// It takes two logarithms where the e-value takes continued fractions, and most windows of a phase show too little by far.
+fn reaches(best: f64, events: f64, needed: f64) -> bool {
+    // What is no number is left to the e-value.
+    !(best + ROOM * (1.0 + events) < needed && events < MOST)
+}
+
+/// The logarithm of the likelihood ratio of the share that was seen to the bound.
+fn best_ratio(bound: f64, bad: f64, good: f64) -> f64 {
+    let all = bad + good;
+    let part = |seen: f64, expected: f64| if seen > 0.0 { seen * (seen / expected).ln() } else { 0.0 };
+    part(bad, all * bound) + part(good, all * (1.0 - bound))
+}
+
+/// The logarithm of the likelihood ratio of the rate that was seen to the bound.
+fn best_rate(expected: f64, count: f64) -> f64 {
+    let part = if count > 0.0 { count * (count / expected).ln() } else { 0.0 };
+    part - count + expected
 }
 
 /// The prior's share below the bound, `I_p(1/2, 1/2)`: the arcsine law.
@@ -103,6 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn the_shortcut_spares_the_e_value_where_it_shows_too_little() {
+        // 5 of 300 at a bound of 1%, and none of 200.
+        assert!(!reaches(best_ratio(0.01, 5.0, 295.0), 300.0, threshold(0.05)));
+        assert!(!reaches(best_ratio(0.01, 0.0, 200.0), 200.0, threshold(0.05)));
+        assert!(reaches(best_ratio(0.01, 0.0, 381.0), 381.0, threshold(0.05)));
+        assert!(!reaches(best_rate(100.0, 90.0), 190.0, threshold(0.05)));
+        assert!(reaches(f64::NAN, 1.0, 3.0) && reaches(0.0, MOST, 3.0), "left to the e-value");
+    }
+
+    #[test]
     fn nothing_seen_says_nothing() {
         assert!(RULE.ratio_is_above(0.01, 0.0, 0.0).abs() < 1e-12);
         assert!(RULE.ratio_is_below(0.01, 0.0, 0.0).abs() < 1e-12);
@@ -130,6 +184,45 @@ mod tests {
             prop_assert!(!above.is_nan() && !below.is_nan());
             // What contradicts "at most" cannot at the same time contradict "at least".
             prop_assert!(above <= 1e-6 || below <= 1e-6, "{above} {below}");
+        }
+
+        /// With what is needed from nothing to far more than there is, and at the e-value itself: also of events that are
+        /// no whole numbers, as bursts make them.
+        #[test]
+        fn the_shortcut_never_changes_what_is_shown(
+            bound in prop_oneof![1e-6f64..0.999_999, 0.001f64..0.05],
+            (bad, good) in prop_oneof![(Just(0.0), 0.0f64..2_000.0), (0.0f64..30.0, 0.0f64..3_000.0), (0.0f64..1e5, 0.0f64..1e8)],
+            dispersion in prop_oneof![Just(1.0), 1.0f64..20.0],
+            part in prop_oneof![Just(1.0), 0.0f64..2.0],
+        ) {
+            for (bad, good) in [(bad.floor(), good.floor()), (bad.floor() / dispersion, good.floor() / dispersion)] {
+                let (above, below) = (RULE.ratio_is_above(bound, bad, good), RULE.ratio_is_below(bound, bad, good));
+                for evidence in [above, below] {
+                    // No evidence is greater than that of the best alternative.
+                    prop_assert!(reaches(best_ratio(bound, bad, good), bad + good, evidence));
+                    for needed in [evidence, evidence.next_up(), evidence * part, threshold(0.05), 12.0] {
+                        prop_assert_eq!(RULE.ratio_is_shown_above(bound, bad, good, needed), above >= needed);
+                        prop_assert_eq!(RULE.ratio_is_shown_below(bound, bad, good, needed), below >= needed);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn the_shortcut_never_changes_what_is_shown_of_rates(
+            expected in prop_oneof![0.001f64..100.0, 0.1f64..1e7],
+            share in prop_oneof![Just(0.0), 0.0f64..3.0, 0.95f64..1.05],
+            part in prop_oneof![Just(1.0), 0.0f64..2.0],
+        ) {
+            let count = (expected * share).floor();
+            let (below, above) = (RULE.rate_is_below(expected, count), RULE.rate_is_above(expected, count));
+            for evidence in [below, above] {
+                prop_assert!(reaches(best_rate(expected, count), expected + count, evidence));
+                for needed in [evidence, evidence.next_up(), evidence * part, threshold(0.05), 12.0] {
+                    prop_assert_eq!(RULE.rate_is_shown_below(expected, count, needed), below >= needed);
+                    prop_assert_eq!(RULE.rate_is_shown_above(expected, count, needed), above >= needed);
+                }
+            }
         }
 
         #[test]
