@@ -170,7 +170,8 @@ pub struct PhaseVerdict {
     pub phase: Phase,
     /// What the samples say.
     pub verdict: Verdict,
-    /// The number measured, in the bound's unit.
+    /// The number measured: a latency in milliseconds, errors and saturation in percent, traffic in good events a second or
+    /// in percent of the baseline, a value as it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<f64>,
     /// The number as printed.
