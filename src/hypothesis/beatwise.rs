@@ -12,24 +12,27 @@ pub(super) struct Beatwise {
 }
 
 impl Beatwise {
-    /// Adds a reading to its beat, which is mostly the last one.
+    /// Adds a reading to its beat.
     pub(super) fn add(&mut self, number: u32, meaning: Meaning) {
-        if let Some((last, counts)) = self.beats.last_mut()
-            && *last == number
-        {
-            counts.add(meaning);
-            return;
-        }
-        let place = match self.beats.binary_search_by_key(&number, |(found, _)| *found) {
-            Ok(place) => place,
-            Err(place) => {
-                self.beats.insert(place, (number, Counts::default()));
-                place
-            }
+        self.beat(number).add(meaning);
+    }
+
+    /// Adds what was counted of a beat.
+    pub(super) fn join(&mut self, number: u32, counts: Counts) {
+        self.beat(number).join(counts);
+    }
+
+    /// The counts of a beat, which is mostly the last one.
+    fn beat(&mut self, number: u32) -> &mut Counts {
+        let place = match self.beats.last() {
+            Some((last, _)) if *last == number => self.beats.len() - 1,
+            Some((last, _)) if *last > number => self.beats.partition_point(|(found, _)| *found < number),
+            _ => self.beats.len(),
         };
-        if let Some((_, counts)) = self.beats.get_mut(place) {
-            counts.add(meaning);
+        if self.beats.get(place).is_none_or(|(found, _)| *found != number) {
+            self.beats.insert(place, (number, Counts::default()));
         }
+        &mut self.beats[place].1
     }
 
     /// Bad and good events by the numbers of their beats, in order.

@@ -65,9 +65,22 @@ impl Judge {
         }
     }
 
+    /// The number of a signal's stream. Signals that are read at one pace come in the same order again and again: the one
+    /// that came after the last one before is looked at first.
+    fn stream_of(&mut self, signal: &str) -> Option<usize> {
+        let expected = self.streams.get(self.latest).map_or(0, |latest| latest.followed_by);
+        let is_expected = self.streams.get(expected).is_some_and(|stream| stream.name == signal);
+        let number = if is_expected { expected } else { self.by_name.get(signal).copied()? };
+        if let Some(latest) = self.streams.get_mut(self.latest) {
+            latest.followed_by = number;
+        }
+        self.latest = number;
+        Some(number)
+    }
+
     /// Takes a sample in. One of a signal that the document does not name, or without a moment, is left aside.
     pub fn observe(&mut self, sample: &Sample) {
-        let Some(number) = self.by_name.get(&sample.signal).copied() else { return };
+        let Some(number) = self.stream_of(&sample.signal) else { return };
         let Some(stream) = self.streams.get_mut(number) else { return };
         if !(sample.at.is_finite() && sample.at >= 0.0) {
             return;

@@ -44,6 +44,8 @@ pub struct Judge {
     pub(super) budget: Option<BudgetCap>,
     pub(super) streams: Vec<Stream>,
     pub(super) by_name: HashMap<String, usize>,
+    /// The stream of which the last sample was.
+    pub(super) latest: usize,
     pub(super) phases: Phases,
     pub(super) rates: ErrorRates,
     /// With what probability at most a signal without bursts or trend is called unfit.
@@ -82,6 +84,7 @@ impl Judge {
             budget: None,
             streams: Vec::new(),
             by_name: HashMap::new(),
+            latest: 0,
             phases: Phases::default(),
             rates: ErrorRates::of(error_rate, spec),
             unfit_rate: unfit_rate(error_rate, spec),

@@ -35,6 +35,8 @@ pub(super) struct Stream {
     pub(super) fresh: Vec<(f64, Reading)>,
     oldest: f64,
     newest: f64,
+    /// The stream of which a sample came after the last one of this.
+    pub(super) followed_by: usize,
     /// Which objectives and which guardrails look at it.
     pub(super) watches: Vec<usize>,
     /// Those of the objectives that keep numbers as they come.
@@ -55,6 +57,7 @@ impl Stream {
             fresh: Vec::new(),
             oldest: f64::INFINITY,
             newest: f64::NEG_INFINITY,
+            followed_by: 0,
             watches: Vec::new(),
             of_numbers: Vec::new(),
             guards: Vec::new(),

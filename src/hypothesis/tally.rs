@@ -84,6 +84,10 @@ impl Counts {
     reason = "clamped to a range that fits; what is beyond 2^52 is whole"
 )]
 fn fixed(count: f64) -> u64 {
+    // What nearly every count is.
+    if count == 0.0 || count == 1.0 {
+        return if count == 0.0 { 0 } else { ONE as u64 };
+    }
     let exact = count.clamp(0.0, 1e12) * ONE;
     let below = exact as u64;
     below + u64::from(exact - below as f64 >= 0.5)

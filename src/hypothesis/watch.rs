@@ -27,12 +27,13 @@ pub(super) struct Segment {
 
 impl Segment {
     fn add(&mut self, bound: Bound, at: f64, reading: &Reading) {
-        self.add_as(bound.meaning(reading), bound, at, reading);
+        let meaning = bound.meaning(reading);
+        self.counts.add(meaning);
+        self.note(meaning, bound, at, reading);
     }
 
-    /// Adds a reading of which it is known what it means to the bound.
-    fn add_as(&mut self, meaning: Meaning, bound: Bound, at: f64, reading: &Reading) {
-        self.counts.add(meaning);
+    /// Keeps what is more than a count of a reading that means this to the bound.
+    fn note(&mut self, meaning: Meaning, bound: Bound, at: f64, reading: &Reading) {
         if meaning == Meaning::Missing {
             self.note_missing(at, why_missing(reading));
         } else {
@@ -142,23 +143,29 @@ impl Watch {
         }
     }
 
-    /// Adds samples to the sums of their phases, for good.
+    /// Adds samples to the sums of their phases, for good. Those that follow each other in one beat are counted first, and
+    /// their place is found once.
     pub(super) fn settle(&mut self, settled: &[Settled]) {
-        for Settled { place: Place { phase, number }, beat, at, reading } in settled {
-            let meaning = self.bound.meaning(reading);
+        let bound = self.bound;
+        for run in settled.chunk_by(|one, other| (one.place, one.beat) == (other.place, other.beat)) {
+            let Some(Settled { place: Place { phase, number }, beat, .. }) = run.first() else { continue };
             let phase = phases::index(*phase);
-            if self.bound.counts_bad_events()
+            let Some(segments) = self.settled.get_mut(phase) else { continue };
+            if segments.len() <= *number {
+                segments.resize(*number + 1, Segment::default());
+            }
+            let Some(segment) = segments.get_mut(*number) else { continue };
+            let mut counts = Counts::default();
+            for Settled { at, reading, .. } in run {
+                let meaning = bound.meaning(reading);
+                counts.add(meaning);
+                segment.note(meaning, bound, *at, reading);
+            }
+            segment.counts.join(counts);
+            if bound.counts_bad_events()
                 && let Some(beats) = self.beats.get_mut(phase)
             {
-                beats.add(*beat, meaning);
-            }
-            if let Some(segments) = self.settled.get_mut(phase) {
-                if segments.len() <= *number {
-                    segments.resize(*number + 1, Segment::default());
-                }
-                if let Some(segment) = segments.get_mut(*number) {
-                    segment.add_as(meaning, self.bound, *at, reading);
-                }
+                beats.join(*beat, counts);
             }
         }
     }
