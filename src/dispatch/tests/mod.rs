@@ -121,7 +121,9 @@ async fn what_runs_spent_of_an_error_budget_is_in_the_ledger_of_the_fleet_also_o
     let again = fleet.start("one").await;
     fleet.wait_for("r-2", |run| run.state.is_over()).await;
     let spendings = fleet.store.spendings(jiff::Timestamp::MIN).await.unwrap();
-    let spendings: Vec<Spending> = spendings.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    let mut spendings: Vec<Spending> = spendings.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    // In the order in which the runs began, which is either's.
+    spendings.sort_by(|one, other| one.run.cmp(&other.run));
     assert_eq!(spendings.iter().map(|spending| spending.run.as_str()).collect::<Vec<_>>(), ["r-1", "r-2"]);
     let first = &spendings[0].spent;
     assert!(first.bad >= 1.0 && first.usual > 0.0 && first.usual <= first.bad, "{first:?}");
