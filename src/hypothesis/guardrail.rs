@@ -187,8 +187,12 @@ impl Guardrail {
     ) -> Option<Breach> {
         let bad = window.counts.bad();
         if bad <= allowed * (bad + good)
-            || rule.ratio_is_above(allowed, bad / dispersion, good / dispersion)
-                < threshold(error_rate) + window.penalty
+            || !rule.ratio_is_shown_above(
+                allowed,
+                bad / dispersion,
+                good / dispersion,
+                threshold(error_rate) + window.penalty,
+            )
         {
             return None;
         }

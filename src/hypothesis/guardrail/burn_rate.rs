@@ -53,7 +53,7 @@ impl Guardrail {
             if !is_over(bad, good)
                 || !is_over(newly_bad, newly_good)
                 || bad + good < f64::from(burn.minimum_events.unwrap_or(0))
-                || rule.ratio_is_above(allowed, bad / dispersion, good / dispersion) < shares
+                || !rule.ratio_is_shown_above(allowed, bad / dispersion, good / dispersion, shares)
             {
                 return None;
             }

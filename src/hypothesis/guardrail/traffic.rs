@@ -32,7 +32,7 @@ impl Guardrail {
             if covered <= 0.0 || window.counts.readings == 0 || good >= floor * covered {
                 return None;
             }
-            if rule.rate_is_below(floor * covered, good) < threshold(error_rate) + window.penalty {
+            if !rule.rate_is_shown_below(floor * covered, good, threshold(error_rate) + window.penalty) {
                 return None;
             }
             let rate = good / covered;
