@@ -12,6 +12,9 @@
     reason = "a program that prints"
 )]
 
+#[path = "parts/mod.rs"]
+mod parts;
+
 use std::process::ExitCode;
 
 use faultline::experiment::document::Spec;
@@ -22,6 +25,7 @@ use faultline::hypothesis::statistics::{
 };
 use faultline::hypothesis::verdict::Phase;
 use faultline::signals::sample::{Reading, Sample};
+use parts::Part;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -128,9 +132,6 @@ fn poisson(mean: f64, chance: &mut ChaCha8Rng) -> f64 {
     count
 }
 
-/// A part of the tables; answers whether a rule was wrong more often than it may be.
-type Part = (&'static str, fn() -> bool);
-
 const PARTS: [Part; 6] = [
     ("one-sample", one_sample),
     ("shares", shares),
@@ -142,11 +143,7 @@ const PARTS: [Part; 6] = [
 
 fn main() -> ExitCode {
     println!("At {RATE} requests a second, {RUNS} seeded runs a row, a look every second.\n");
-    // Cargo itself adds `--bench`.
-    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let parts = PARTS.into_iter().filter(|(name, _)| asked.is_empty() || asked.iter().any(|asked| asked == name));
-    let wrong = parts.fold(false, |wrong, (_, part)| part() | wrong);
-    if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    parts::run(&PARTS)
 }
 
 /// One stream against the bound of 1%.

@@ -12,6 +12,9 @@
     reason = "a program that prints"
 )]
 
+#[path = "parts/mod.rs"]
+mod parts;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -20,6 +23,7 @@ use faultline::experiment::document::Spec;
 use faultline::hypothesis::verdict::{Phase, Verdict};
 use faultline::hypothesis::{Judge, Steady};
 use faultline::signals::sample::{Reading, Sample};
+use parts::Part;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -40,22 +44,10 @@ steadyState: [ { signal: s, traffic: { atLeast: 16/s } } ]
 method: [ observe: 30s ]
 ";
 
-/// A part, which answers whether an aim was missed.
-type Part = fn() -> bool;
-
-/// The parts by their names.
-const PARTS: [(&str, Part); 4] = [("rates", rates), ("delays", delays), ("looks", looks), ("hour", hour)];
+const PARTS: [Part; 4] = [("rates", rates), ("delays", delays), ("looks", looks), ("hour", hour)];
 
 fn main() -> ExitCode {
-    // Cargo gives `--bench` to every bench.
-    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    if let Some(unknown) = asked.iter().find(|asked| PARTS.iter().all(|(name, _)| name != asked)) {
-        println!("no part is called {unknown}; there are {}", PARTS.map(|(name, _)| name).join(", "));
-        return ExitCode::FAILURE;
-    }
-    let parts = PARTS.iter().filter(|(name, _)| asked.is_empty() || asked.iter().any(|asked| asked == name));
-    let missed = parts.fold(false, |missed, (_, part)| part() || missed);
-    if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    parts::run(&PARTS)
 }
 
 fn judge(yaml: &str) -> Judge {

@@ -5,16 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use faultline_agent::state::StateFolder;
 
 use super::failure::Failure;
 use super::flags::Global;
 use super::output;
-use super::report::{ReportFormat, WIDEST, output_width};
+use super::report::{ReportFormat, WIDEST, journal_of, output_width};
 use crate::document::load::{self, Loaded};
 use crate::experiment::document::Experiment;
 use crate::hypothesis::judge_again;
-use crate::report::{Journal, JudgedAgain, RunReport, runs};
+use crate::report::{Journal, JudgedAgain, RunReport};
 use crate::run::journal::Event;
 
 /// Judge a recorded run again, by its own objectives or by those of another document
@@ -46,11 +45,7 @@ pub struct Arguments {
 /// # Errors
 /// If there is no such run, its journal or the document cannot be read, or an objective is on what was not recorded.
 pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let journal = if arguments.run.contains('/') {
-        runs::find(Path::new(""), &arguments.run)?
-    } else {
-        runs::find(&StateFolder::resolve(global.state.as_deref())?.runs(), &arguments.run)?
-    };
+    let journal = journal_of(&arguments.run, global)?;
     let out = arguments.out.as_deref().filter(|path| *path != Path::new("-"));
     if let Some(out) = out {
         is_elsewhere(out, &journal)?;
@@ -134,9 +129,12 @@ fn is_elsewhere(out: &Path, journal: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use faultline_agent::state::StateFolder;
+
     use super::*;
     use crate::cli::failure;
     use crate::report::fixture::{self, Ending};
+    use crate::report::runs;
 
     const RUN: &str = "20261121T081500-5ca1ab";
 

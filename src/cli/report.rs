@@ -102,12 +102,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let journal = if arguments.run.contains('/') {
-        // A path needs no state folder, which may be another user's.
-        runs::find(Path::new(""), &arguments.run)?
-    } else {
-        runs::find(&StateFolder::resolve(global.state.as_deref())?.runs(), &arguments.run)?
-    };
+    let journal = journal_of(&arguments.run, global)?;
     let mut report = RunReport::from_journal(&Journal::read(&journal)?)?;
     report.service_score = around_run(&report, &journal);
     let by_file = arguments.out.as_deref().and_then(ReportFormat::of_file);
@@ -131,6 +126,18 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The journal of a run by its id or a part of it, `latest`, or a path of its folder or journal.
+///
+/// # Errors
+/// If there is no such run, or no state folder in which to look for it.
+pub(super) fn journal_of(run: &str, global: &Global) -> anyhow::Result<PathBuf> {
+    // A path needs no state folder, which may be another user's.
+    if run.contains('/') {
+        return Ok(runs::find(Path::new(""), run)?);
+    }
+    Ok(runs::find(&StateFolder::resolve(global.state.as_deref())?.runs(), run)?)
 }
 
 /// Lines longer than this are hard to read, however wide the terminal.

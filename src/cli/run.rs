@@ -86,7 +86,7 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         };
     }
     if arguments.flags.dry_run {
-        return plan::show(&documents, arguments.flags.seed, arguments.format == OutputFormat::Json, global);
+        return plan::show(&documents, &[], arguments.flags.seed, arguments.format == OutputFormat::Json, global);
     }
     run_all(&documents, &arguments, global)
 }

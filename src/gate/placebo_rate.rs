@@ -12,14 +12,12 @@ use statrs::function::beta::beta_reg;
 use super::drive::Driven;
 use super::result::worst;
 use super::{Attempt, Candidate};
-use crate::experiment::document::ApiVersion;
+use crate::experiment::document::{ApiVersion, ERROR_RATE};
 use crate::hypothesis::verdict::RunVerdict;
 use crate::report::notation;
 
 /// The probability of the intervals.
 pub const CONFIDENCE: f64 = 0.95;
-/// The error rate of a verdict unless the document says another.
-const ERROR_RATE: f64 = 0.05;
 
 /// What the result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -133,8 +131,7 @@ pub fn settle(copies: &[Candidate], driven: &Driven) -> PlaceboRate {
     for name in names {
         let of = || copies.iter().enumerate().filter(|(_, copy)| copy.name() == name);
         let attempts: Vec<&Attempt> = of().filter_map(|(index, _)| driven.attempts.get(&index)).flatten().collect();
-        let stated = of().next().and_then(|(_, copy)| copy.loaded.document.spec.error_rate);
-        let stated = stated.map_or(ERROR_RATE, |rate| rate.fraction());
+        let stated = of().next().map_or(ERROR_RATE, |(_, copy)| copy.loaded.document.spec.stated_error_rate());
         let alarmed = attempts.iter().filter(|attempt| count(attempt) == Count::Alarm);
         let alarmed = alarmed.map(|one| (one.run.clone().unwrap_or_default(), one.because.clone())).collect();
         let left_out: Vec<String> = of().filter_map(|(index, _)| driven.left_out.get(&index).cloned()).collect();

@@ -28,9 +28,6 @@ pub enum Steady {
     NotYet(String),
 }
 
-/// The probability of being wrong unless the document says otherwise.
-const ERROR_RATE: f64 = 0.05;
-
 /// Judges one run. Pure: knows the time only from what it is told.
 ///
 /// A verdict depends on the samples and on when the phases began and ended, never on the order in which samples came
@@ -72,7 +69,7 @@ impl Judge {
         if spec.steady_state.is_empty() {
             return Err(JudgeError::NoObjective);
         }
-        let error_rate = spec.error_rate.map_or(ERROR_RATE, |given| given.fraction());
+        let error_rate = spec.stated_error_rate();
         if !(error_rate > 0.0 && error_rate <= 0.5) {
             let given = spec.error_rate.map_or_else(String::new, |given| given.to_string());
             return Err(JudgeError::ErrorRate { given });

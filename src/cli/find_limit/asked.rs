@@ -1,7 +1,5 @@
 //! What is asked: how the search goes, and what the limit is to be.
 
-use faultline_agent::units::Percent;
-
 use super::{Arguments, Subject};
 use crate::cli::failure::Failure;
 use crate::cli::flags::Global;
@@ -10,9 +8,6 @@ use crate::limit::kept::PastLimit;
 use crate::limit::result::Asked;
 use crate::limit::scale::Scale;
 use crate::limit::search::{Resolution, Rules};
-
-/// The error rate of a verdict unless the document says another.
-const ERROR_RATE: f64 = 0.05;
 
 /// How the search goes, and the doses it may run.
 pub(super) fn rules(arguments: &Arguments, subject: &Subject<'_>) -> anyhow::Result<(Rules, Scale)> {
@@ -41,7 +36,7 @@ pub(super) fn rules(arguments: &Arguments, subject: &Subject<'_>) -> anyhow::Res
         let message = "the resolution is from a thousandth of the limit to all of it";
         return Err(Failure::usage(message).hint("as in `--resolution 5%` or `--resolution 10ms`").into());
     }
-    let error_rate = subject.harshest.document.spec.error_rate.map_or(ERROR_RATE, Percent::fraction);
+    let error_rate = subject.harshest.document.spec.stated_error_rate();
     let rules =
         Rules { error_rate, confidence, resolution, runs: arguments.runs, mildest_holds: range.begins_with_nothing() };
     Ok((rules, Scale::new(range, fine)))

@@ -17,13 +17,14 @@ use serde::Serialize;
 use super::client::{self, ControllerFlags};
 use super::failure::Failure;
 use super::flags::{DataFormat, Global};
+use super::report::journal_of;
 use super::run::experiments;
 use super::{failure, output};
 use crate::document::load::Loaded;
 use crate::document::set::Setting;
 use crate::experiment::check::can_run_alone;
 use crate::experiment::document::{Experiment, ServiceNetwork};
-use crate::report::{Journal, runs};
+use crate::report::Journal;
 use crate::run::journal::Entry;
 
 /// Show targets, every step and its undo; touches nothing
@@ -186,32 +187,20 @@ pub fn run(arguments: Arguments, global: &Global) -> anyhow::Result<ExitCode> {
         return client::run::plan(&client, &documents, as_it_is, arguments.seed, json);
     }
     let recorded = match &arguments.baseline {
-        Some(run) => {
-            let runs = StateFolder::resolve(global.state.as_deref())?.runs();
-            Journal::read(&runs::find(&runs, run)?)?.entries
-        }
+        Some(run) => Journal::read(&journal_of(run, global)?)?.entries,
         None => Vec::new(),
     };
-    show_after(&recorded, &documents, arguments.seed, arguments.format.json, global)
+    show(&documents, &recorded, arguments.seed, arguments.format.json, global)
 }
 
-/// Shows what running these documents would do; the exit code is that of the first fault that could not be injected.
+/// Shows what running these documents would do; the exit code is that of the first fault that could not be injected. The
+/// journal of an earlier run, if there is one, tells what usually comes of the signals.
 ///
 /// # Errors
 /// If the host cannot be read, or the plan cannot be printed.
 pub fn show(
     documents: &[Loaded<Experiment>],
-    seed: Option<u64>,
-    json: bool,
-    global: &Global,
-) -> anyhow::Result<ExitCode> {
-    show_after(&[], documents, seed, json, global)
-}
-
-/// The same, where an earlier run tells what usually comes of the signals.
-fn show_after(
     recorded: &[Entry],
-    documents: &[Loaded<Experiment>],
     seed: Option<u64>,
     json: bool,
     global: &Global,

@@ -3,8 +3,8 @@
 use faultline_agent::units::TimeSpan;
 
 use super::ObjectivePlan;
-use crate::experiment::document::{Spec, phases};
-use crate::hypothesis::{BURSTS_SHOWN, Judge};
+use crate::experiment::document::{Objective, Spec, phases};
+use crate::hypothesis::{BURSTS_SHOWN, Judge, Need};
 use crate::run::journal::Entry;
 
 /// What each objective needs, in the order of the document; `recorded` is the journal of an earlier run whose baseline
@@ -14,7 +14,7 @@ pub(super) fn objectives(spec: &Spec, recorded: &[Entry]) -> Vec<ObjectivePlan> 
     let Ok(mut judge) = Judge::new(spec) else { return Vec::new() };
     recorded.iter().for_each(|entry| judge.follow(entry));
     let (baseline, faults) = phases(&spec.method);
-    let one = |need: crate::hypothesis::Need| {
+    let one = |need: Need| {
         let is_short = |length: &TimeSpan| need.lasts.is_some_and(|lasts| lasts > *length);
         let phases = [("baseline lasts", baseline), ("faults last", faults)];
         let short = phases.into_iter().find(|(_, length)| is_short(length));
@@ -30,11 +30,10 @@ pub(super) fn objectives(spec: &Spec, recorded: &[Entry]) -> Vec<ObjectivePlan> 
 
 /// The longest bursts of bad events that the baseline shows to the guardrails; nothing if no guardrail counts bad events.
 pub(super) fn bursts(spec: &Spec) -> Option<TimeSpan> {
-    let counts_bad =
-        |objective: &crate::experiment::document::Objective| objective.errors.is_some() || objective.latency.is_some();
+    let counts_bad = |objective: &Objective| objective.errors.is_some() || objective.latency.is_some();
     let (baseline, _) = phases(&spec.method);
-    let shown = TimeSpan::from(baseline.duration().mul_f64(BURSTS_SHOWN));
-    let shown = TimeSpan::from_millis(u64::try_from(shown.duration().as_millis() / 100 * 100).unwrap_or(u64::MAX));
+    let tenths = baseline.duration().mul_f64(BURSTS_SHOWN).as_millis() / 100;
+    let shown = TimeSpan::from_millis(u64::try_from(tenths * 100).unwrap_or(u64::MAX));
     spec.guardrails.iter().any(counts_bad).then_some(shown)
 }
 

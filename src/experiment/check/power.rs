@@ -11,7 +11,7 @@ use crate::hypothesis::statistics::{
 /// phase with a slow prober ends as `inconclusive` however healthy the service is.
 pub(super) fn check(spec: &Spec, findings: &mut Findings<'_>) {
     let (before, during) = phases(&spec.method);
-    let alpha = spec.error_rate.map_or(0.05, |rate| rate.fraction());
+    let alpha = spec.stated_error_rate();
     for (index, objective) in spec.steady_state.iter().enumerate() {
         let Some(rate) = spec.signals.get(&objective.signal).and_then(events_per_second) else { continue };
         if let Some((key, compared, of)) = compared(objective) {

@@ -147,7 +147,15 @@ pub struct Spec {
 /// The name by which a document, and people, speak of the host of the run as a target.
 pub const WHOLE_HOST: &str = "host";
 
+/// The probability with which a verdict may be wrong, unless the document says another.
+pub const ERROR_RATE: f64 = 0.05;
+
 impl Spec {
+    /// The probability with which a verdict of a healthy objective may be wrong, from 0 to 1.
+    pub fn stated_error_rate(&self) -> f64 {
+        self.error_rate.map_or(ERROR_RATE, Percent::fraction)
+    }
+
     /// Whether the run has a network of its own: one is made for services, unless they use the host's.
     pub fn has_private_network(&self) -> bool {
         self.network == ServiceNetwork::Private && !self.services.is_empty()
